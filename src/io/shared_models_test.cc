@@ -19,6 +19,8 @@ struct Expected {
   size_t tensors;
 };
 
+void PrintTo(const Expected& expected, std::ostream* out) { *out << expected.path; }
+
 class SharedModel : public ::testing::TestWithParam<Expected> {};
 
 TEST_P(SharedModel, LoadsWithShapesTypesAndValues) {
