@@ -98,7 +98,7 @@ int64_t count_layers(const WeightMap& weights) {
 
 }  // namespace
 
-Model build_model(const Json& json, WeightMap weights, const std::string& directory) {
+ModelData build_model(const Json& json, WeightMap weights, const std::string& directory) {
   ModelConfig config = parse_config(json, join_path(directory, "config.json"));
   const Names names = find_names(weights);
   const bool tied = is_tied(config, weights, names);
@@ -126,7 +126,7 @@ Model build_model(const Json& json, WeightMap weights, const std::string& direct
   const int32_t head = tied ? table : g.require(names.head, {rows, config.d_model});
   const EdgeId logits = g.linear(u, head, kNone, "logits");
 
-  Model model;
+  ModelData model;
   for (const std::string& name : g.unused()) log(LogLevel::kWarning, "tensor " + name + " is not used by this model");
   model.directory = directory;
   model.name = base_name(directory);

@@ -26,6 +26,6 @@ std::string family_list();  // "mamba, mamba2, falcon_mamba"
 
 // Builds the model from its config and weights. Weights that no operation uses are reported as a warning. Throws
 // Error{kModelFile} naming tensor and field where they do not fit, or where a weight is not finite.
-Model build_model(const Json& config, WeightMap weights, const std::string& directory);
+ModelData build_model(const Json& config, WeightMap weights, const std::string& directory);
 
 }  // namespace quamba2

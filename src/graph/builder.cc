@@ -24,7 +24,7 @@ std::string expected_text(const std::vector<int64_t>& shape) {
 // [C, 1, K], as convolutions are stored, is the matrix [C, K].
 Tensor squeeze(const Tensor& t) {
   if (t.shape().size() != 3 || t.dim(1) != 1) return t;
-  return Tensor::from({t.dim(0), t.dim(2)}, to_floats(t));
+  return t.reinterpreted(t.dtype(), {t.dim(0), t.dim(2)});
 }
 
 }  // namespace
@@ -39,8 +39,8 @@ int32_t GraphBuilder::take(const std::string& name, const std::vector<int64_t>& 
                 "check that all shards are there and that config.json belongs to these weights");
   }
   Weight weight = at->second;
+  weight.values = squeeze(weight.values);
   if (as_f32 && weight.format.levels == 0) {
-    weight.values = squeeze(weight.values);
     if (weight.values.dtype() != DType::kF32) weight.values = Tensor::from(weight.values.shape(), to_floats(weight.values));
     weight.format = {};
   }

@@ -45,6 +45,9 @@ std::vector<EdgeId> Graph::children(EdgeId edge, Slice slice) const {
   for (size_t i = 0; i < edges.size(); ++i) {
     if (edges[i].parent == edge && edges[i].slice == slice) out.push_back(static_cast<EdgeId>(i));
   }
+  std::sort(out.begin(), out.end(), [&](EdgeId a, EdgeId b) {
+    return edges[static_cast<size_t>(a)].begin < edges[static_cast<size_t>(b)].begin;
+  });
   return out;
 }
 

@@ -92,7 +92,7 @@ struct Graph {
   EdgeId find_edge(const std::string& name) const;     // kNone where absent
   int32_t find_state(const std::string& name) const;   // kNone where absent
   int32_t find_weight(const std::string& name) const;  // kNone where absent
-  std::vector<EdgeId> children(EdgeId edge, Slice slice) const;
+  std::vector<EdgeId> children(EdgeId edge, Slice slice) const;  // by their first column
   int32_t producer(EdgeId edge) const;  // index of the node that writes it (through its parent for a part); kNone
 };
 

@@ -10,7 +10,7 @@
 
 namespace quamba2 {
 
-struct Model {
+struct ModelData {
   std::string directory;     // where it was read from: tokenizer and other side files are there
   std::string name;          // the directory's own name
   Json config;               // config.json as read
