@@ -97,6 +97,23 @@ TEST(TorchCheckpoint, ReadsCompressedArchives) {
   }
 }
 
+TEST(TorchCheckpoint, ReadsZip64AndFindsItsFaults) {
+  const std::string pickle = pkl::program({{"a", pkl::tensor(shared_storage(), 0, {6}, {1})}});
+  const std::string file = testing::archive({{"m/data.pkl", pickle}, {"m/data/0", floats(6)}}, true);
+  EXPECT_EQ(to_floats(read_torch_checkpoint(std::string_view(file), "model.bin").at("a"))[5], 5);
+  for (size_t n = 0; n < file.size(); ++n) EXPECT_NE(refusal(file.substr(0, n)), "") << n;
+  for (size_t i = 0; i < file.size(); ++i) {
+    for (const int flip : {0x01, 0x80, 0xff}) {
+      std::string changed = file;
+      changed[i] = static_cast<char>(changed[i] ^ flip);
+      EXPECT_EQ(refusal(changed).find("internal"), std::string::npos) << i;
+    }
+  }
+  std::string changed = file;
+  changed[file.find(testing::little(1, 2) + testing::little(24, 2))] = 9;  // no ZIP64 field any more
+  EXPECT_NE(refusal(changed).find("entry \"m/data.pkl\" lacks its ZIP64 field"), std::string::npos) << refusal(changed);
+}
+
 TEST(TorchCheckpoint, EveryTruncationIsAnError) {
   const std::string file = simple_checkpoint();
   for (size_t n = 0; n < file.size(); ++n) EXPECT_NE(refusal(file.substr(0, n)), "") << n;

@@ -93,8 +93,23 @@ def archive(entries, method=zipfile.ZIP_STORED):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as z:
         for name, content in entries:
-            z.writestr(zipfile.ZipInfo(name) if method == zipfile.ZIP_STORED else name, content)
+            z.writestr(zipfile.ZipInfo(name), content, method)  # ZipInfo: a fixed date
     return out.getvalue()
+
+
+def wide_archive(entries):
+    """The same with every size and position in ZIP64 records, as in files over 4 GB."""
+    body = directory = b""
+    for name, content in entries:
+        name, n = name.encode(), len(content)
+        head = struct.pack("<HHHII", 45, 0, 0, 0, 0)
+        field = struct.pack("<HHQQQ", 1, 24, n, n, len(body))
+        directory += b"PK\1\2" + struct.pack("<H", 45) + head + struct.pack("<IIHHHHHII", 2**32 - 1, 2**32 - 1, len(name), len(field), 0, 0, 0, 0, 2**32 - 1) + name + field
+        body += b"PK\3\4" + head + struct.pack("<IIHH", n, n, len(name), 0) + name + content
+    begin, end, n = len(body), len(body) + len(directory), len(entries)
+    return (body + directory + b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, n, n, len(directory), begin)
+            + b"PK\6\7" + struct.pack("<IQI", 0, end, 1)
+            + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 65535, 65535, 2**32 - 1, 2**32 - 1, 0))
 
 
 def zips():
@@ -102,6 +117,7 @@ def zips():
     head = [("m/byteorder", b"little"), ("m/version", b"3\n")]
     plain = [("m/data.pkl", dumps(states()["plain"]))] + head + data
     yield "stored", archive(plain)
+    yield "zip64", wide_archive(plain)
     yield "deflated", archive(plain, zipfile.ZIP_DEFLATED)
     yield "big_endian", archive(plain[:1] + [("m/byteorder", b"big")] + data)
     yield "no_data", archive(plain[:1])

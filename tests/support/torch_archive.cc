@@ -7,7 +7,7 @@ namespace quamba2::testing {
 
 std::string little(uint64_t value, int bytes) {
   std::string out;
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i));
+  for (int i = 0; i < bytes; ++i) out += static_cast<char>(i < 8 ? value >> (8 * i) : 0);
   return out;
 }
 
@@ -50,20 +50,33 @@ std::string program(const std::vector<std::pair<std::string, std::string>>& item
 
 }  // namespace pkl
 
-std::string archive(const std::vector<ArchiveEntry>& entries) {
+std::string archive(const std::vector<ArchiveEntry>& entries, bool wide) {
+  constexpr uint64_t kWide = 0xffffffff;
   std::string file, directory;
   for (const ArchiveEntry& entry : entries) {
     const uint64_t bytes = entry.content.size();
-    // version, flags, method, time, date, crc (not read), packed and content size, lengths of name and extra field
-    const std::string common = little(10, 2) + little(0, 2) + little(0, 2) + little(0, 4) + little(0, 4) +
-                               little(bytes, 4) + little(bytes, 4) + little(entry.name.size(), 2) + little(0, 2);
-    directory += little(0x02014b50, 4) + little(10, 2) + common + little(0, 2) + little(0, 2) + little(0, 2) +
-                 little(0, 4) + little(file.size(), 4) + entry.name;
-    file += little(0x04034b50, 4) + common + entry.name + entry.content;
+    // version, flags, method, time and date, crc (not read), packed and content size, length of the name
+    const std::string head = little(10, 2) + little(0, 4) + little(0, 4) + little(0, 4);
+    const std::string sizes = little(bytes, 4) + little(bytes, 4) + little(entry.name.size(), 2);
+    const std::string wide_sizes = little(kWide, 4) + little(kWide, 4) + little(entry.name.size(), 2);
+    const std::string field = little(0x7075, 2) + little(1, 2) + std::string("?") + little(1, 2) + little(24, 2) +
+                              little(bytes, 8) + little(bytes, 8) + little(file.size(), 8);
+    directory += little(0x02014b50, 4) + little(10, 2) + head + (wide ? wide_sizes : sizes) +
+                 little(wide ? field.size() : 0, 2) + little(0, 10) + little(wide ? kWide : file.size(), 4) +
+                 entry.name + (wide ? field : std::string());
+    file += little(0x04034b50, 4) + head + sizes + little(0, 2) + entry.name + entry.content;
   }
-  const uint64_t begin = file.size();
-  return file + directory + little(0x06054b50, 4) + little(0, 4) + little(entries.size(), 2) +
-         little(entries.size(), 2) + little(directory.size(), 4) + little(begin, 4) + little(0, 2);
+  const uint64_t begin = file.size(), count = entries.size();
+  file += directory;
+  const uint64_t end64 = file.size();
+  if (wide) {
+    file += little(0x06064b50, 4) + little(44, 8) + little(45, 2) + little(45, 2) + little(0, 8) + little(count, 8) +
+            little(count, 8) + little(directory.size(), 8) + little(begin, 8);
+    file += little(0x07064b50, 4) + little(0, 4) + little(end64, 8) + little(1, 4);
+  }
+  return file + little(0x06054b50, 4) + little(0, 4) + little(wide ? 0xffff : count, 2) +
+         little(wide ? 0xffff : count, 2) + little(wide ? kWide : directory.size(), 4) +
+         little(wide ? kWide : begin, 4) + little(0, 2);
 }
 
 std::string checkpoint(const std::string& pickle, const std::vector<std::string>& storages) {

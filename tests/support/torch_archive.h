@@ -27,11 +27,12 @@ std::string tensor(const std::string& storage, int64_t offset, const std::vector
 std::string program(const std::vector<std::pair<std::string, std::string>>& items);
 }  // namespace pkl
 
-// Entries are stored, without compression or alignment.
+// Entries are stored, without compression or alignment. With `wide`, sizes and positions stand in ZIP64 records, as in
+// files over 4 GB.
 struct ArchiveEntry {
   std::string name, content;
 };
-std::string archive(const std::vector<ArchiveEntry>& entries);
+std::string archive(const std::vector<ArchiveEntry>& entries, bool wide = false);
 
 // A whole checkpoint: a pickle, and its storages data/0, data/1, ...
 std::string checkpoint(const std::string& pickle, const std::vector<std::string>& storages);
