@@ -138,7 +138,7 @@ void AddedTokens::check(const AddedToken& t, const Bpe& bpe, const std::string& 
 
 void AddedTokens::split(std::string_view text, bool normalized, bool parse_special, const Sink& sink) const {
   const TokenTrie& trie = normalized ? normalized_ : raw_;
-  size_t done = 0, space_end = 0;  // [.., space_end) is the stretch of white space that the last rstrip took
+  size_t done = 0;
   for (size_t at = 0; !trie.empty() && at < text.size();) {
     if (!trie.may_start(text[at])) {
       ++at;
@@ -155,10 +155,7 @@ void AddedTokens::split(std::string_view text, bool normalized, bool parse_speci
     if (t.special && !parse_special) continue;
     if (t.single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end)))) continue;
     if (t.lstrip) begin = begin > done ? done + trailing_space(text.substr(done, begin - done)) : done;
-    if (t.rstrip) {
-      if (end >= space_end) space_end = end + leading_space(text.substr(end));
-      end = space_end;
-    }
+    if (t.rstrip) at = end += leading_space(text.substr(end));
     if (done < begin) sink(text.substr(done, begin - done), -1);
     sink({}, t.id);
     done = end;
