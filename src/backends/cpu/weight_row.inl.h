@@ -73,5 +73,12 @@ inline void decode_weight_row(const Operand& w, int64_t row, int64_t begin, int6
   }
 }
 
+// out[i] = the signed code of w[row, begin + i].
+inline void weight_codes_row(const Operand& w, int64_t row, int64_t begin, int64_t count, int8_t* out) {
+  const uint8_t* source = weight_row_address(w.values, row);
+  const DType dtype = w.values.dtype;
+  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<int8_t>(weight_code(source, dtype, begin + i));
+}
+
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA
