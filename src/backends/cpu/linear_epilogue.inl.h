@@ -26,12 +26,18 @@ struct Encoder {
   F32 up, inverse;
 };
 inline Encoder encoder_of(const Operand& part, int64_t column, int columns) {
-  float scale[kLanes];
-  for (int i = 0; i < kLanes; ++i) {
-    const bool per_column = part.format.level[0].grain == Grain::kColumn;
-    scale[i] = i < columns ? load_float(part.scales[0].data, part.scales[0].dtype, per_column ? column + i : 0) : 0.0f;
+  const TensorView& scales = part.scales[0];
+  F32 s;
+  if (part.format.level[0].grain == Grain::kTensor) {
+    s = broadcast(load_float(scales.data, scales.dtype, 0));
+  } else if (scales.dtype == DType::kF32) {
+    s = load_n(static_cast<const float*>(scales.data) + column, columns);
+  } else {
+    float each[kLanes] = {};
+    for (int i = 0; i < columns; ++i) each[i] = load_float(scales.data, scales.dtype, column + i);
+    s = load(each);
   }
-  const F32 s = load(scale), up = if_less(abs(s), broadcast(0x1p-60f), broadcast(0x1p+64f), broadcast(1.0f));
+  const F32 up = if_less(abs(s), broadcast(0x1p-60f), broadcast(0x1p+64f), broadcast(1.0f));
   const F32 inverse = div(broadcast(1.0f), mul(s, up));
   return {up, if_less(zero(), abs(s), inverse, zero())};
 }

@@ -29,6 +29,7 @@ inline Verdict supports_linear_any(const LinearArgs& args) {
 template <DType kType>
 Verdict supports_linear(const LinearArgs& args) {
   if (args.weight.format.storage != kType) return {"is for another weight type"};
+  if (args.weight.format.levels > 1) return {"needs one level of weight scales"};
   return supports_linear_any(args);
 }
 
