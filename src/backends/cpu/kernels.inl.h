@@ -6,6 +6,7 @@
 #include "backends/cpu/weight_row.inl.h"
 
 #include "backends/cpu/embed.inl.h"
+#include "backends/cpu/linear.inl.h"
 
 #define QUAMBA2_ROWS(rows) {rows, static_cast<int32_t>(sizeof(rows) / sizeof(rows[0]))}
 
@@ -17,7 +18,7 @@ extern constinit const KernelTable QUAMBA2_ISA_TABLE = {
     .select_rows = {},
     .rms_norm = {},
     .layer_norm = {},
-    .linear = {},
+    .linear = QUAMBA2_ROWS(QUAMBA2_ISA::kLinearRows),
     .causal_conv1d = {},
     .selective_scan = {},
     .ssd_scan = {},
