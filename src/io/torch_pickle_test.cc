@@ -114,6 +114,16 @@ TEST(TorchCheckpoint, ReadsZip64AndFindsItsFaults) {
   EXPECT_NE(refusal(changed).find("entry \"m/data.pkl\" lacks its ZIP64 field"), std::string::npos) << refusal(changed);
 }
 
+TEST(TorchCheckpoint, ReadsWhatPythonZips) {
+  for (const char* name : {"stored", "deflated", "zip64"}) {
+    const auto tensors = read_torch_checkpoint(testing::source_path("tests/fuzz/corpus/torch_zip/") + name);
+    ASSERT_EQ(tensors.size(), 3u) << name;
+    EXPECT_EQ(to_floats(tensors.at("a")), (std::vector<float>{0, 1, 2, 3, 4, 5})) << name;
+    EXPECT_EQ(to_floats(tensors.at("b")), (std::vector<float>{0, 3, 1, 4, 2, 5})) << name;
+    EXPECT_EQ(to_floats(tensors.at("c")), (std::vector<float>{5})) << name;
+  }
+}
+
 TEST(TorchCheckpoint, EveryTruncationIsAnError) {
   const std::string file = simple_checkpoint();
   for (size_t n = 0; n < file.size(); ++n) EXPECT_NE(refusal(file.substr(0, n)), "") << n;
