@@ -168,6 +168,15 @@ TEST(TorchCheckpoint, MissingAndShortStoragesAreNamed) {
   EXPECT_NE(short_one.find("should have 24 bytes, but has 20"), std::string::npos) << short_one;
 }
 
+TEST(TorchCheckpoint, EntryPastTheEndOfTheFileIsRefused) {
+  const std::string pickle =
+      pkl::program({{"a", pkl::tensor(pkl::storage("FloatStorage", "0", 1000), 0, {1000}, {1})}});
+  std::string file = testing::checkpoint(pickle, {floats(6)});
+  const size_t sizes = file.rfind("PK\x01\x02") + 20;  // the directory's record of data/0: packed and content size
+  file.replace(sizes, 8, testing::little(4000, 4) + testing::little(4000, 4));
+  EXPECT_NE(refusal(file).find("entry \"m/data/0\" has 4000 bytes at byte "), std::string::npos) << refusal(file);
+}
+
 struct Layout {
   int64_t elements, offset;
   std::vector<int64_t> shape, strides;
