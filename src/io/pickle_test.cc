@@ -73,6 +73,9 @@ TEST(Pickle, RefusesEveryOtherNameAndSaysWhich) {
                                                         {"collections", "OrderedDict.fromkeys"},
                                                         {"torch.storage", "_load_from_bytes"},
                                                         {"builtins", "getattr"},
+                                                        {"evil", "FloatStorage"},
+                                                        {"evil", "OrderedDict"},
+                                                        {"evil", "_rebuild_tensor_v2"},
                                                         {"torch.serialization", "load"},
                                                         {"numpy.core.multiarray", "_reconstruct"}};
   for (const auto& [module, name] : kNames) {
