@@ -2,6 +2,7 @@
 // What is behind Engine.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct Engine::Impl {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::vector<int32_t> eos;
   std::string directory;
+  std::map<int, std::vector<float>> last_logits;  // after the last token that `feed` read, by slot
 };
 
 // "cpu" or "reference"; throws Error{kUsage} for others.
