@@ -13,6 +13,25 @@ Operand Weight::operand() const {
   return out;
 }
 
+Format Weight::stored_format() const {
+  Format out = format;
+  if (format.levels == 0) out.storage = stored_values().dtype();
+  return out;
+}
+
+size_t Weight::stored_bytes() const { return stored_values().bytes() + scales[0].bytes() + scales[1].bytes(); }
+
+Tensor Weight::stored_values() const {
+  if (format.levels > 0 || values.dtype() != DType::kF32 || (stored != DType::kF16 && stored != DType::kBF16)) return values;
+  Tensor narrow(stored, values.shape());
+  for (int64_t i = 0; i < values.elements(); ++i) {
+    const float v = values.as<const float>()[i];
+    store_element(narrow.data(), stored, i, v);
+    if (load_element(narrow.data(), stored, i) != static_cast<double>(v)) return values;
+  }
+  return narrow;
+}
+
 std::vector<float> decode_weight(const Weight& weight) {
   if (weight.format.levels == 0) return to_floats(weight.values);
   const std::vector<double> wide = decode(weight.operand());

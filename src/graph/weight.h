@@ -16,9 +16,14 @@ struct Weight {
   Tensor values;
   Tensor scales[2];
   Format format;
+  // Small parameters are widened to f32 in memory; this is what the checkpoint stores and what is written again.
+  DType stored = DType::kF32;
 
   Operand operand() const;
-  size_t bytes() const { return values.bytes() + scales[0].bytes() + scales[1].bytes(); }
+  // As on disk, scales included. A widened parameter that changed in the meantime is stored as it is in memory.
+  Format stored_format() const;
+  size_t stored_bytes() const;
+  Tensor stored_values() const;
 };
 
 using WeightMap = std::map<std::string, Weight>;

@@ -14,7 +14,7 @@ bool ends_with(const std::string& text, const std::string& suffix) {
 
 // Convolutions go out as they came in: [C, 1, K].
 Tensor as_stored(const Weight& weight) {
-  const Tensor& t = weight.values;
+  const Tensor t = weight.stored_values();
   if (!ends_with(weight.name, "conv1d.weight") || t.shape().size() != 2) return t;
   return t.reinterpreted(t.dtype(), {t.dim(0), 1, t.dim(1)});
 }

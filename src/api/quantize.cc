@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quamba2/quantize.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "api/engine_impl.h"
+#include "base/random.h"
+#include "graph/model.h"
+#include "quamba2/error.h"
+#include "quant/pipeline.h"
+
+namespace quamba2 {
+namespace {
+
+void check_utf8(const std::string& text) {
+  // A tokenizer would read invalid bytes as U+FFFD: the ranges would be those of another text.
+  for (size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
+    bool ok = n > 0 && i + n <= text.size();
+    for (size_t k = 1; ok && k < n; ++k) ok = (static_cast<unsigned char>(text[i + k]) >> 6) == 2;
+    if (!ok) throw Error(ErrorCode::kUsage, "calibration text is not UTF-8", "byte " + std::to_string(i), "it cannot be tokenized", "convert the file to UTF-8");
+    i += n;
+  }
+}
+
+// `samples` windows of the text, chosen by the seed, in random order.
+std::vector<std::vector<int32_t>> cut_windows(const std::vector<int32_t>& ids, const QuantizeOptions& options) {
+  const int64_t window = options.calibration_window;
+  const int64_t available = static_cast<int64_t>(ids.size()) / window;
+  if (available == 0) {
+    throw Error(ErrorCode::kUsage, "calibration text too short", "", std::to_string(ids.size()) + " tokens are no window of " + std::to_string(window),
+                "give more text, or a smaller --calib-window");
+  }
+  std::vector<int64_t> order(static_cast<size_t>(available));
+  std::iota(order.begin(), order.end(), 0);
+  Random random(options.seed);
+  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<size_t>(random.below(static_cast<int64_t>(i)))]);
+  order.resize(static_cast<size_t>(std::min(available, options.calibration_samples)));
+  std::vector<std::vector<int32_t>> out;
+  for (int64_t w : order) out.emplace_back(ids.begin() + w * window, ids.begin() + (w + 1) * window);
+  return out;
+}
+
+std::vector<std::vector<int32_t>> calibration_windows(const ModelData& model, const QuantizeOptions& options) {
+  if (options.calibration_text.empty()) {
+    throw Error(ErrorCode::kUsage, "no calibration text", options.recipe, "this recipe measures static scales on text", "pass --calib FILE");
+  }
+  if (options.calibration_samples < 1 || options.calibration_window < 2) {
+    throw Error(ErrorCode::kUsage, "calibration size out of range", "", "at least one sample of two tokens is needed");
+  }
+  check_utf8(options.calibration_text);
+  const auto tokenizer = Tokenizer::load(options.tokenizer.empty() ? model.directory : options.tokenizer);
+  const int64_t rows = model.graph.edges[static_cast<size_t>(model.graph.logits)].columns;
+  if (tokenizer->vocab_size() > rows) {
+    throw Error(ErrorCode::kModelFile, "tokenizer does not fit the model", model.directory,
+                "it has " + std::to_string(tokenizer->vocab_size()) + " ids, the embedding has " + std::to_string(rows) + " rows",
+                "use the tokenizer that the model was trained with");
+  }
+  return cut_windows(tokenizer->encode(options.calibration_text), options);
+}
+
+}  // namespace
+
+std::vector<RecipeInfo> recipes() {
+  std::vector<RecipeInfo> out;
+  for (const RecipeEntry& entry : recipe_index()) out.push_back({entry.name, entry.summary, entry.needs_calibration});
+  return out;
+}
+
+QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
+  const RecipeEntry& entry = find_recipe(options.recipe);
+  if (!model.recipe().empty()) {
+    throw Error(ErrorCode::kUsage, "model is quantized already", model.name(), "its recipe is " + model.recipe(), "quantize the original checkpoint");
+  }
+  QuantizeReport report;
+  report.bytes_before = model.weight_bytes();
+  std::vector<std::vector<int32_t>> windows;
+  if (entry.needs_calibration) windows = calibration_windows(model.data(), options);
+  Calibration calibration(make_backend("cpu", options.threads), std::move(windows));
+  const Recipe recipe = entry.make({options.table_bits});
+  report.passes = run_recipe(recipe, &model.data(), &calibration, {options.stop_after, options.skip});
+  report.bytes_after = model.weight_bytes();
+  return report;
+}
+
+}  // namespace quamba2
