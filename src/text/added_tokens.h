@@ -18,6 +18,7 @@ class Normalizer;
 
 struct AddedToken {
   std::string content;
+  std::string decoded;  // what it decodes to: `content`, normalized if it matches normalized text (as tokenizers 0.23)
   int32_t id = 0;
   bool special = false, normalized = false, lstrip = false, rstrip = false, single_word = false;
 };

@@ -29,7 +29,7 @@ class ChainDecoder : public TextDecoder {
 
   void push(int32_t id, std::string* out) override {
     if (!tokenizer_.has(id) || (skip_special_ && tokenizer_.is_special(id))) return;
-    stream_.push(tokenizer_.text_of(id), out);
+    stream_.push(tokenizer_.decoded(id), out);
   }
   void finish(std::string* out) override { stream_.finish(out); }
 
@@ -74,8 +74,13 @@ std::optional<int32_t> JsonTokenizer::token_id(std::string_view token) const {
   return bpe_.find(token);
 }
 
-std::string_view JsonTokenizer::text_of(int32_t id) const {
+std::string JsonTokenizer::token_text(int32_t id) const {
   if (const AddedToken* t = added_.by_id(id)) return t->content;
+  return std::string(bpe_.token(id));
+}
+
+std::string_view JsonTokenizer::decoded(int32_t id) const {
+  if (const AddedToken* t = added_.by_id(id)) return t->decoded;
   return bpe_.token(id);
 }
 

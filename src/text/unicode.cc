@@ -91,6 +91,13 @@ void append_normalized(std::string_view text, const FormTraits& traits, std::str
   for (utf8proc_int32_t c : points) utf8_append(static_cast<char32_t>(c), out);
 }
 
+char32_t lower_of(char32_t c) {
+  for (const LowerRange& r : kNewLower) {
+    if (c >= r.first && c <= r.last) return static_cast<char32_t>(static_cast<int32_t>(c) + r.distance);
+  }
+  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+}
+
 }  // namespace
 
 CharClass char_class(char32_t c) {
@@ -166,7 +173,7 @@ std::string to_lower(std::string_view text) {
     if (c == 0x130) {  // the one character whose lower case has two
       out += "i\xCC\x87";
     } else {
-      utf8_append(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), &out);
+      utf8_append(lower_of(c), &out);
     }
   }
   return out;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Code points on which the Unicode tables of Debian 12's libraries and of Hugging Face tokenizers 0.23.3 disagree,
-// measured code point by code point (tests/oracle/tokenizers_oracle.py --tables). Ranges are inclusive and sorted.
+// measured code point by code point; tests/data/tokenizers/code_points.json holds them to it. Ranges are inclusive and sorted.
 #pragma once
+
+#include <cstdint>
 
 namespace quamba2 {
 
@@ -40,6 +42,17 @@ inline constexpr CodeRange kNewPunctuation[] = {
     {0x11A9E, 0x11AA2}, {0x11B00, 0x11B09}, {0x11C41, 0x11C45}, {0x11C70, 0x11C71}, {0x11EF7, 0x11EF8},
     {0x11F43, 0x11F4F}, {0x11FFF, 0x11FFF}, {0x12FF1, 0x12FF2}, {0x16E97, 0x16E9A}, {0x16FE2, 0x16FE2},
     {0x1E95E, 0x1E95F},
+};
+
+// Lower case since Unicode 16: every one of [first, last] is `distance` away from its lower case.
+struct LowerRange {
+  char32_t first, last;
+  int32_t distance;
+};
+inline constexpr LowerRange kNewLower[] = {
+    {0x1C89, 0x1C89, 1}, {0xA7CB, 0xA7CB, -0xA567}, {0xA7CC, 0xA7CC, 1}, {0xA7CE, 0xA7CE, 1}, {0xA7D2, 0xA7D2, 1},
+    {0xA7D4, 0xA7D4, 1}, {0xA7DA, 0xA7DA, 1}, {0xA7DC, 0xA7DC, -0xA641}, {0x10D50, 0x10D65, 0x20},
+    {0x16EA0, 0x16EB8, 0x1B},
 };
 
 }  // namespace quamba2
