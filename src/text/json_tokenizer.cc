@@ -18,7 +18,7 @@ int64_t id_limit_of(const Json& spec, const std::string& where) {
   if (const Json* vocab = require(spec, "model", where).find("vocab"); vocab != nullptr && vocab->is_object()) {
     tokens += static_cast<int64_t>(vocab->as_object(where).size());
   }
-  if (const Json* added = spec.find("added_tokens")) tokens += static_cast<int64_t>(added->as_array(where).size());
+  if (const Json* added = spec.find("added_tokens")) tokens += static_cast<int64_t>(added->as_array(where + ": added_tokens").size());
   return 2 * tokens + kIdSlack;
 }
 

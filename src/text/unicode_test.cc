@@ -80,7 +80,7 @@ TEST(Unicode, RegularExpressionsAgreeOnEveryCodePoint) {
   expect_regex("space", R"(\s)", 0);
   expect_regex("space", R"([^\S])", 0);
   expect_regex("digit", R"(\d)", 0);
-  expect_regex("regex_word", R"(\w)", 100);  // marks since Unicode 15
+  expect_regex("regex_word", R"(\w)", 200);  // marks since Unicode 15, which need no translation to be close
 }
 
 TEST(Unicode, NormalForms) {
