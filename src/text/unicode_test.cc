@@ -33,13 +33,13 @@ void for_all(Check check) {
   }
 }
 
-void expect_class(const char* name, bool (*holds)(char32_t), int allowed = 0) {
+void expect_class(const char* name, bool (*holds)(char32_t)) {
   const std::vector<bool> expected = members(table(), name);
   int wrong = 0;
   for_all([&](char32_t c) {
-    if (holds(c) != expected[c] && ++wrong > allowed) ADD_FAILURE() << name << ": " << std::hex << uint32_t{c};
+    if (holds(c) != expected[c] && ++wrong < 10) ADD_FAILURE() << name << ": " << std::hex << uint32_t{c};
   });
-  EXPECT_EQ(wrong, allowed) << name;
+  EXPECT_EQ(wrong, 0) << name;
 }
 
 TEST(Unicode, ClassesAgreeOnEveryCodePoint) {
@@ -51,12 +51,12 @@ TEST(Unicode, ClassesAgreeOnEveryCodePoint) {
   expect_class("punctuation", is_punctuation);
 }
 
-// Letters and marks since Unicode 16 that utf8proc lacks; they matter beside `single_word` tokens only.
+// Marks since Unicode 16 that utf8proc lacks; they matter beside `single_word` tokens only.
 TEST(Unicode, WordCharactersAgreeButForNewMarks) {
   const std::vector<bool> expected = members(table(), "word");
   int wrong = 0;
   for_all([&](char32_t c) { wrong += is_word(c) != expected[c]; });
-  EXPECT_LT(wrong, 200);
+  EXPECT_LT(wrong, 60);
 }
 
 void expect_regex(const char* name, const char* expression, int allowed) {
@@ -90,6 +90,9 @@ TEST(Unicode, NormalForms) {
   EXPECT_EQ(normalize(std::string("a\0b", 3), NormalForm::kNfc), std::string("a\0b", 3));
   EXPECT_EQ(normalize("q\xCC\x87\xCC\xA3", NormalForm::kNfc), "q\xCC\xA3\xCC\x87") << "marks are put in order";
   EXPECT_EQ(to_lower("\xC4\xB0"), "i\xCC\x87");
+  // Known to Unicode 15, not to tokenizers: no reordering across it, no decomposition.
+  EXPECT_EQ(normalize("\xCC\x81\xE0\xB4\xBC", NormalForm::kNfc), "\xCC\x81\xE0\xB4\xBC");
+  EXPECT_EQ(normalize("\xF0\x9F\xAF\xB0", NormalForm::kNfkc), "\xF0\x9F\xAF\xB0");
   EXPECT_EQ(strip_accents("e\xCC\x81x"), "ex");
 }
 
