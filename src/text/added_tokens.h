@@ -69,7 +69,7 @@ class AddedTokens {
   bool holds(const AddedToken& token) const;
   void check(const AddedToken& token, const Bpe& bpe, const std::string& where) const;
   std::vector<AddedToken> tokens_;
-  StringMap<int32_t> by_content_;                 // index into tokens_
+  StringMap<int32_t> by_content_;               // index into tokens_
   std::unordered_map<int32_t, int32_t> by_id_;  // index into tokens_
   TokenTrie raw_, normalized_;
 };

@@ -4,9 +4,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "support/paths.h"
 #include "text/stream_decoder.h"
 #include "text/tokenizer.h"
-#include "support/paths.h"
 
 namespace quamba2 {
 namespace {

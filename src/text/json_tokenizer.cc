@@ -18,7 +18,8 @@ int64_t id_limit_of(const Json& spec, const std::string& where) {
   if (const Json* vocab = require(spec, "model", where).find("vocab"); vocab != nullptr && vocab->is_object()) {
     tokens += static_cast<int64_t>(vocab->as_object(where).size());
   }
-  if (const Json* added = spec.find("added_tokens")) tokens += static_cast<int64_t>(added->as_array(where + ": added_tokens").size());
+  if (const Json* added = spec.find("added_tokens"))
+    tokens += static_cast<int64_t>(added->as_array(where + ": added_tokens").size());
   return 2 * tokens + kIdSlack;
 }
 
@@ -49,8 +50,7 @@ JsonTokenizer::JsonTokenizer(const Json& spec, const std::string& where) {
   bpe_ = Bpe::from_json(require(spec, "model", where), pre_tokenizer_.leaves_bytes(), id_limit, where + ": model");
   added_ = AddedTokens::from_json(spec.find("added_tokens"), bpe_, normalizer_, id_limit, where + ": added_tokens");
   decode_chain_ = DecodeChain::from_json(spec.find("decoder"), where + ": decoder");
-  PostProcessor around =
-      PostProcessor::from_json(spec.find("post_processor"), id_limit, where + ": post_processor");
+  PostProcessor around = PostProcessor::from_json(spec.find("post_processor"), id_limit, where + ": post_processor");
   before_ = std::move(around.before);
   after_ = std::move(around.after);
   vocab_size_ = bpe_.id_end();

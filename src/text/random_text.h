@@ -10,20 +10,15 @@
 namespace quamba2::testing {
 
 inline char32_t random_code_point(Random* random) {
-  constexpr char32_t kOdd[] = {' ',    ' ',    '\n',   '\r',   '\t',    '\'',    's',     0,       0x85,    0xA0,
-                               0x301,  0x323,  0x180E, 0x2003, 0x200D,  0x2028,  0x2581,  0x3000,  0xFEFF,  0xFFFD,
+  constexpr char32_t kOdd[] = {' ',     ' ',     '\n',   '\r',   '\t',     '\'',   's',    0,       0x85,    0xA0,
+                               0x301,   0x323,   0x180E, 0x2003, 0x200D,   0x2028, 0x2581, 0x3000,  0xFEFF,  0xFFFD,
                                0x1F468, 0x1F3FD, 0xFE0F, 0xAC01, 0x10FFFF, 0x0378, 0x1C89, 0x10D40, 0x31350, 0x17F};
   switch (random->below(5)) {
-    case 0:
-      return static_cast<char32_t>('a' + random->below(26));
-    case 1:
-      return static_cast<char32_t>(random->below(0x80));
-    case 2:
-      return kOdd[random->below(std::size(kOdd))];
-    case 3:
-      return static_cast<char32_t>(0x80 + random->below(0x3000));
-    default:
-      break;
+    case 0: return static_cast<char32_t>('a' + random->below(26));
+    case 1: return static_cast<char32_t>(random->below(0x80));
+    case 2: return kOdd[random->below(std::size(kOdd))];
+    case 3: return static_cast<char32_t>(0x80 + random->below(0x3000));
+    default: break;
   }
   const auto c = static_cast<char32_t>(random->below(0x110000 - 0x800));
   return c < 0xD800 ? c : c + 0x800;

@@ -102,7 +102,8 @@ TEST(TokenizerJson, UnknownParts) {
   expect_error(with("post_processor", R"({"type":"Magic"})"), "Magic");
   expect_error(with("post_processor", R"({"type":"TemplateProcessing","single":[],"special_tokens":{}})"), "single");
   expect_error(with("post_processor", R"({"type":"TemplateProcessing","special_tokens":{},
-      "single":[{"SpecialToken":{"id":"x"}},{"Sequence":{"id":"A"}}]})"), "x");
+      "single":[{"SpecialToken":{"id":"x"}},{"Sequence":{"id":"A"}}]})"),
+               "x");
 }
 
 TEST(TokenizerJson, DeepNestingIsRefused) {
@@ -137,8 +138,7 @@ TEST(TokenizerJson, DamagedBytesNeverCrash) {
       try {
         const auto t = Tokenizer::from_json(bad, "damaged");
         t->decode(t->encode("Hello, world! 123 <s>\n", true));
-      } catch (const Error&) {
-      }
+      } catch (const Error&) {}
     }
   }
 }

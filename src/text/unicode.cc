@@ -15,9 +15,8 @@ namespace quamba2 {
 namespace {
 
 bool in_ranges(std::span<const CodeRange> ranges, char32_t c) {
-  const auto it = std::upper_bound(ranges.begin(), ranges.end(), c, [](char32_t v, const CodeRange& r) {
-    return v < r.first;
-  });
+  const auto it =
+      std::upper_bound(ranges.begin(), ranges.end(), c, [](char32_t v, const CodeRange& r) { return v < r.first; });
   return it != ranges.begin() && c <= std::prev(it)->last;
 }
 
@@ -40,17 +39,12 @@ struct FormTraits {
 
 FormTraits traits_of(NormalForm form) {
   constexpr auto kCanonical = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
-  constexpr auto kCompatible =
-      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
+  constexpr auto kCompatible = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
   switch (form) {
-    case NormalForm::kNfc:
-      return {0x300, kCanonical, true};
-    case NormalForm::kNfd:
-      return {0xC0, kCanonical, false};
-    case NormalForm::kNfkc:
-      return {0xA0, kCompatible, true};
-    case NormalForm::kNfkd:
-      return {0xA0, kCompatible, false};
+    case NormalForm::kNfc: return {0x300, kCanonical, true};
+    case NormalForm::kNfd: return {0xC0, kCanonical, false};
+    case NormalForm::kNfkc: return {0xA0, kCompatible, true};
+    case NormalForm::kNfkd: return {0xA0, kCompatible, false};
   }
   QUAMBA2_CHECK(false, "no such normal form");
 }
@@ -102,8 +96,8 @@ void append_normalized(std::string_view text, const FormTraits& traits, std::str
     }
     utf8proc_int32_t expanded[32];  // the longest decomposition (U+FDFA) has 18
     int boundary_class = 0;
-    const auto n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), expanded, 32, traits.decompose,
-                                           &boundary_class);
+    const auto n =
+        utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), expanded, 32, traits.decompose, &boundary_class);
     QUAMBA2_CHECK(n >= 0 && n <= 32, "a decomposition of more than 32 characters");
     points.insert(points.end(), expanded, expanded + n);
   }

@@ -143,8 +143,7 @@ TEST(Pattern, GivesUpOnExplodingExpressions) {
   Pattern::Matcher matcher(pattern, text);
   try {
     EXPECT_FALSE(matcher.next(&begin, &end));
-  } catch (const std::exception&) {
-  }
+  } catch (const std::exception&) {}
 }
 
 }  // namespace
