@@ -1,6 +1,9 @@
+# Programs lie together in bin/, whichever folder makes them.
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+
 # quamba2_module(NAME graph DEPS ops tensor SRCS graph.cc TESTS graph_test.cc [LIBS fmt::fmt] [TEST_DEPS backends_cpu])
 #
-# Makes the static library quamba2_<name>, its header set, and one test program <name>_test. DEPS are the layers that the
+# Makes the static library quamba2_<name> and one test program <name>_test. DEPS are the layers that the
 # module may include: tools/check_layers reads them from here, so they are written once.
 function(quamba2_module)
   cmake_parse_arguments(M "" "NAME" "DEPS;SRCS;TESTS;LIBS;TEST_DEPS" ${ARGN})
@@ -12,9 +15,6 @@ function(quamba2_module)
     target_link_libraries(${target} PUBLIC quamba2_${dep})
   endforeach()
   target_link_libraries(${target} PRIVATE ${M_LIBS})
-  file(GLOB headers ${CMAKE_CURRENT_SOURCE_DIR}/*.h)
-  set_property(GLOBAL APPEND PROPERTY QUAMBA2_HEADERS ${headers})
-  set_property(GLOBAL APPEND PROPERTY QUAMBA2_MODULES ${target})
 
   if(QUAMBA2_TESTS AND M_TESTS)
     set(test_sources ${M_TESTS})

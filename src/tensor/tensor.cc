@@ -80,6 +80,18 @@ Tensor Tensor::mapped(DType dtype, std::vector<int64_t> shape, std::shared_ptr<M
   return out;
 }
 
+Tensor Tensor::reinterpreted(DType dtype, std::vector<int64_t> shape) const {
+  if (storage_bytes(dtype, shape) != bytes_) {
+    throw Error(ErrorCode::kModelFile, "wrong tensor size", "",
+                std::string(name_of(dtype_)) + shape_text(shape_) + " cannot be " + name_of(dtype) + shape_text(shape),
+                "the file is damaged or was written by another program");
+  }
+  Tensor out = *this;
+  out.dtype_ = dtype;
+  out.shape_ = std::move(shape);
+  return out;
+}
+
 int64_t Tensor::elements() const {
   int64_t n = 1;
   for (int64_t d : shape_) n *= d;

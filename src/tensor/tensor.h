@@ -25,6 +25,9 @@ class Tensor {
   // A view into a mapped file, which is kept alive. The caller has checked that the bytes lie inside.
   static Tensor mapped(DType dtype, std::vector<int64_t> shape, std::shared_ptr<MappedFile> file, size_t offset);
 
+  // The same bytes seen as another type and shape; the byte counts must agree. Throws Error{kModelFile}.
+  Tensor reinterpreted(DType dtype, std::vector<int64_t> shape) const;
+
   DType dtype() const { return dtype_; }
   const std::vector<int64_t>& shape() const { return shape_; }
   int64_t dim(size_t i) const { return shape_[i]; }

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything.
+#pragma once
+
+#include "quamba2/engine.h"
+#include "quamba2/error.h"
+#include "quamba2/evaluate.h"
+#include "quamba2/log.h"
+#include "quamba2/model.h"
+#include "quamba2/quantize.h"
+#include "quamba2/tokenizer.h"

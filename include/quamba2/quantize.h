@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Post-training quantization.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "quamba2/model.h"
+
+namespace quamba2 {
+
+struct QuantizeOptions {
+  std::string recipe = "w4a16";          // one of recipes()
+  std::string calibration_text;          // the text itself; needed by recipes with static scales
+  int64_t calibration_samples = 128;     // windows taken from the text, spread by the seed
+  int64_t calibration_window = 512;      // tokens a window
+  int table_bits = 0;                    // 4, 6 or 8 for embedding and head; 0: the recipe's own choice; 16: leave them
+  uint64_t seed = 0;
+  int threads = 0;                       // 0: all that this process may use
+  std::string tokenizer;                 // directory or file; empty: the model's own
+  std::string stop_after;                // name of a pass: the model stays as that pass leaves it
+  std::vector<std::string> skip;         // names of passes that are left out (only such as keep the function)
+};
+
+struct PassReport {
+  std::string pass;
+  double seconds = 0;
+  std::string detail;  // "max|dlogit| 3e-6", "24 layers, 65,536 tokens"
+};
+
+struct QuantizeReport {
+  std::vector<PassReport> passes;
+  uint64_t bytes_before = 0, bytes_after = 0;
+};
+
+struct RecipeInfo {
+  std::string name, summary;
+  bool needs_calibration = false;
+};
+std::vector<RecipeInfo> recipes();
+
+// Quantizes in place. Throws Error{kUsage} for an unknown recipe (with the nearest known one), calibration text that is
+// missing or too short, or a model that is quantized already; Error{kRuntime} for activations that are not finite,
+// naming layer and tensor.
+QuantizeReport quantize(Model& model, const QuantizeOptions& options);
+
+}  // namespace quamba2

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the planner needs from a back end. Nothing above src/backend knows which one it is.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backend/kernel.h"
+
+namespace quamba2 {
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const KernelTable& table() const = 0;
+  // Threads and pool; scratch is the executor's.
+  virtual Stream stream() const = 0;
+  // How edges without a format are stored: f32, or f64 for the reference.
+  virtual DType float_type() const { return DType::kF32; }
+  virtual std::string description() const = 0;  // "CPU avx512vnni, 2 threads (AMD EPYC 9654)"
+};
+
+
+}  // namespace quamba2

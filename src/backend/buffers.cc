@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/buffers.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace quamba2 {
+namespace {
+
+constexpr size_t kAlign = 64;
+
+size_t aligned(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+
+TensorView index_view(void* data, int32_t count) {
+  TensorView v;
+  v.data = data;
+  v.dim[0] = count;
+  v.stride[0] = 1;
+  v.dtype = DType::kI32;
+  v.rank = 1;
+  return v;
+}
+
+Format resolved(const Encoding& encoding, DType float_type) {
+  Format f = encoding.format;
+  if (f.levels == 0 && f.storage == DType::kF32) f.storage = float_type;
+  return f;
+}
+
+TensorView scale_view(const Tensor& scales) { return scales.empty() ? TensorView{} : scales.view(); }
+
+// The memory that an edge lives in, and the columns of it: a piece lives in its parent.
+EdgeId owner(const Graph& graph, EdgeId edge) {
+  const Edge& e = graph.edges[static_cast<size_t>(edge)];
+  return e.slice == Slice::kPiece ? e.parent : edge;
+}
+
+int32_t row_limit(const PlanLimits& limits, RowKind rows) {
+  return rows == RowKind::kTokens ? limits.max_tokens : limits.max_selected;
+}
+
+}  // namespace
+
+Operand ShapesOnly::edge(EdgeId id) const {
+  const Edge& e = graph_.edges[static_cast<size_t>(id)];
+  const Edge& o = graph_.edges[static_cast<size_t>(owner(graph_, id))];
+  Operand out;
+  // A piece is stored as its parent says: they share memory.
+  out.format = resolved(o.encoding, float_type_);
+  out.values.dtype = out.format.storage;
+  out.values.rank = 2;
+  out.values.dim[0] = row_limit(limits_, e.rows);
+  out.values.dim[1] = e.columns;
+  out.values.stride[0] = o.columns;
+  out.values.stride[1] = 1;
+  out.scales[0] = scale_view(o.encoding.scales);
+  if (out.format.levels > 0 && out.format.level[0].grain == Grain::kColumn && e.slice == Slice::kPiece) {
+    out.scales[0].dim[0] = e.columns;
+    if (out.scales[0].data) out.scales[0].data = static_cast<float*>(out.scales[0].data) + e.begin;
+  }
+  return out;
+}
+
+Operand ShapesOnly::state(int32_t id) const {
+  const State& s = graph_.states[static_cast<size_t>(id)];
+  const Encoding& encoding = s.like == kNone ? s.encoding : graph_.edges[static_cast<size_t>(s.like)].encoding;
+  Operand out;
+  out.format = resolved(encoding, float_type_);
+  out.values.dtype = out.format.storage;
+  out.values.rank = static_cast<uint8_t>(s.shape.size() + 1);
+  out.values.dim[0] = limits_.max_sequences;
+  for (size_t i = 0; i < s.shape.size(); ++i) out.values.dim[i + 1] = s.shape[i];
+  int64_t stride = 1;
+  for (size_t i = s.shape.size() + 1; i-- > 0;) {
+    out.values.stride[i] = static_cast<int32_t>(stride);
+    stride *= out.values.dim[i];
+    QUAMBA2_CHECK(i == 0 || stride <= INT32_MAX, "a state is too large: " + s.name);
+  }
+  out.scales[0] = scale_view(encoding.scales);
+  return out;
+}
+
+TensorView ShapesOnly::token_ids() const { return index_view(nullptr, limits_.max_tokens); }
+TensorView ShapesOnly::selected_rows() const { return index_view(nullptr, limits_.max_selected); }
+
+TensorView Allocated::token_ids() const { return index_view(plan_.ids.data(), plan_.limits.max_tokens); }
+TensorView Allocated::selected_rows() const { return index_view(plan_.selected.data(), plan_.limits.max_selected); }
+
+namespace {
+
+struct Lifetime {
+  int first = -1, last = -1;  // steps that write and read it
+};
+
+// First and last use of every edge's memory.
+std::vector<Lifetime> lifetimes(const Graph& graph, bool keep) {
+  std::vector<Lifetime> out(graph.edges.size());
+  const auto use = [&](EdgeId edge, int step) {
+    Lifetime& l = out[static_cast<size_t>(owner(graph, edge))];
+    if (l.first < 0) l.first = step;
+    l.last = std::max(l.last, step);
+  };
+  const int steps = static_cast<int>(graph.nodes.size());
+  for (int i = 0; i < steps; ++i) {
+    const Node& node = graph.nodes[static_cast<size_t>(i)];
+    for (EdgeId input : node.inputs) use(input, i);
+    const std::vector<EdgeId> parts = graph.children(node.output, Slice::kPart);
+    for (EdgeId part : parts) use(part, i);
+    if (parts.empty()) use(node.output, i);
+  }
+  for (size_t e = 0; e < out.size(); ++e) {
+    // What the head reads has to survive from the body's call to the head's, which may be repeated.
+    const bool crosses = out[e].first >= 0 && graph.edges[e].rows == RowKind::kTokens &&
+                         std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& n) {
+                           return n.op == Op::kSelectRows && n.inputs[0] == static_cast<EdgeId>(e);
+                         });
+    if (out[e].first >= 0 && (keep || crosses || static_cast<EdgeId>(e) == graph.logits)) out[e].last = steps;
+  }
+  return out;
+}
+
+// First-fit placement in order of size; gives offsets and the size of the block.
+size_t place(const std::vector<Lifetime>& lives, const std::vector<size_t>& bytes, std::vector<size_t>* offsets) {
+  std::vector<size_t> order;
+  for (size_t i = 0; i < lives.size(); ++i) {
+    if (lives[i].first >= 0) order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return bytes[a] > bytes[b]; });
+  std::vector<size_t> placed;
+  size_t total = 0;
+  for (size_t i : order) {
+    std::vector<std::pair<size_t, size_t>> taken;  // ranges that live at the same time
+    for (size_t j : placed) {
+      if (lives[j].first <= lives[i].last && lives[i].first <= lives[j].last) taken.push_back({(*offsets)[j], (*offsets)[j] + bytes[j]});
+    }
+    std::sort(taken.begin(), taken.end());
+    size_t at = 0;
+    for (const auto& [begin, end] : taken) {
+      if (at + bytes[i] <= begin) break;
+      at = std::max(at, end);
+    }
+    (*offsets)[i] = at;
+    placed.push_back(i);
+    total = std::max(total, at + bytes[i]);
+  }
+  return total;
+}
+
+}  // namespace
+
+void allocate(Plan* plan, DType float_type) {
+  const Graph& graph = plan->graph;
+  const ShapesOnly shapes(graph, plan->limits, float_type);
+  plan->ids = AlignedBuffer(static_cast<size_t>(plan->limits.max_tokens) * 4);
+  plan->selected = AlignedBuffer(static_cast<size_t>(plan->limits.max_selected) * 4);
+
+  const std::vector<Lifetime> lives = lifetimes(graph, plan->limits.keep_edges);
+  std::vector<size_t> bytes(graph.edges.size()), offsets(graph.edges.size());
+  for (size_t e = 0; e < graph.edges.size(); ++e) {
+    const Operand o = shapes.edge(static_cast<EdgeId>(e));
+    bytes[e] = aligned(static_cast<size_t>(o.values.dim[0]) * static_cast<size_t>(o.values.dim[1]) * static_cast<size_t>(bits_of(o.values.dtype)) / 8 + kAlign);
+    plan->edges.push_back(o);
+  }
+  plan->edge_memory = AlignedBuffer(place(lives, bytes, &offsets));
+  auto* base = static_cast<char*>(plan->edge_memory.data());
+  for (size_t e = 0; e < graph.edges.size(); ++e) {
+    const EdgeId home = owner(graph, static_cast<EdgeId>(e));
+    if (lives[static_cast<size_t>(home)].first < 0) continue;
+    const int64_t column = home == static_cast<EdgeId>(e) ? 0 : graph.edges[e].begin;
+    plan->edges[e].values.data = base + offsets[static_cast<size_t>(home)] + column * bits_of(plan->edges[e].values.dtype) / 8;
+  }
+
+  size_t total = 0;
+  std::vector<size_t> state_offsets;
+  for (size_t s = 0; s < graph.states.size(); ++s) {
+    const Operand o = shapes.state(static_cast<int32_t>(s));
+    plan->states.push_back(o);
+    plan->state_bytes.push_back(static_cast<size_t>(o.values.stride[0]) * static_cast<size_t>(bits_of(o.values.dtype)) / 8);
+    state_offsets.push_back(total);
+    total += aligned(plan->state_bytes.back() * static_cast<size_t>(plan->limits.max_sequences));
+  }
+  plan->state_memory = AlignedBuffer(total);
+  for (size_t s = 0; s < graph.states.size(); ++s) plan->states[s].values.data = static_cast<char*>(plan->state_memory.data()) + state_offsets[s];
+}
+
+}  // namespace quamba2

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/executor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "quamba2/error.h"
+
+namespace quamba2 {
+namespace {
+
+void set_segments(OpArgs* args, const Segment* segments, int32_t count) {
+  std::visit(
+      [&](auto& a) {
+        if constexpr (requires { a.segments; }) {
+          a.segments = segments;
+          a.segment_count = count;
+        }
+      },
+      *args);
+}
+
+// The token dimension of everything that a step reads and writes.
+void set_step_rows(Step* step, int32_t tokens, int32_t selected) {
+  std::visit(
+      [&](auto& a) {
+        using Args = std::decay_t<decltype(a)>;
+        const bool selects = std::is_same_v<Args, SelectRowsArgs>;
+        const int32_t out_rows = step->rows == RowKind::kTokens ? tokens : selected;
+        const int32_t in_rows = selects ? tokens : out_rows;
+        visit_inputs(a, [&](Operand& o) { o.values.dim[0] = in_rows; });
+        visit_outputs(a, [&](Operand& o) { o.values.dim[0] = out_rows; });
+        if constexpr (std::is_same_v<Args, EmbedArgs>) a.ids.dim[0] = tokens;
+        if constexpr (std::is_same_v<Args, SelectRowsArgs>) a.rows.dim[0] = selected;
+      },
+      step->args);
+}
+
+}  // namespace
+
+Executor::Executor(const Graph& graph, std::shared_ptr<const Backend> backend, const PlanLimits& limits)
+    : backend_(std::move(backend)), plan_(make_plan(graph, *backend_, limits)) {
+  segments_.reserve(static_cast<size_t>(limits.max_tokens));
+}
+
+int32_t Executor::table_rows() const { return plan_->graph.edges[static_cast<size_t>(plan_->graph.logits)].columns; }
+
+void Executor::set_rows(RowKind rows, int32_t count, std::span<const Segment> segments) {
+  if (rows == RowKind::kTokens) {
+    segments_.assign(segments.begin(), segments.end());
+    const bool same = tokens_set_ == count;
+    tokens_ = tokens_set_ = count;
+    for (Step& step : plan_->steps) {
+      if (!same && step.rows == RowKind::kTokens) set_step_rows(&step, tokens_, selected_);
+      set_segments(&step.args, segments_.data(), static_cast<int32_t>(segments_.size()));
+    }
+    return;
+  }
+  selected_ = count;
+  for (Step& step : plan_->steps) {
+    if (step.rows == RowKind::kSelected) set_step_rows(&step, tokens_, selected_);
+  }
+}
+
+void Executor::tap_outputs(const Step& step) {
+  const Node& node = plan_->graph.nodes[static_cast<size_t>(step.node)];
+  std::vector<EdgeId> written = plan_->graph.children(node.output, Slice::kPart);
+  if (written.empty()) written.push_back(node.output);
+  for (EdgeId edge : written) {
+    Operand values = plan_->edges[static_cast<size_t>(edge)];
+    values.values.dim[0] = step.rows == RowKind::kTokens ? tokens_ : selected_;
+    tap_(plan_->graph.edges[static_cast<size_t>(edge)], values);
+  }
+}
+
+void Executor::walk(RowKind rows) {
+  Stream stream = backend_->stream();
+  stream.scratch = static_cast<char*>(plan_->scratch.data());
+  for (const Step& step : plan_->steps) {
+    if (step.rows != rows) continue;
+    step.run(step, stream);
+    if (tap_) tap_outputs(step);
+  }
+}
+
+void Executor::run(std::span<const int32_t> ids, std::span<const Segment> segments) {
+  const PlanLimits& most = plan_->limits;
+  const auto fail = [](const std::string& why) { throw Error(ErrorCode::kUsage, "invalid batch", "", why); };
+  if (ids.empty() || ids.size() > static_cast<size_t>(most.max_tokens)) {
+    fail(std::to_string(ids.size()) + " tokens, 1 to " + std::to_string(most.max_tokens) + " are possible");
+  }
+  const int32_t rows = table_rows();
+  for (int32_t id : ids) {
+    if (id < 0 || id >= rows) fail("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(rows));
+  }
+  int32_t at = 0;
+  std::vector<bool> seen(static_cast<size_t>(most.max_sequences), false);
+  for (const Segment& s : segments) {
+    if (s.begin != at || s.length < 1 || s.slot < 0 || s.slot >= most.max_sequences) fail("a segment is out of range");
+    if (seen[static_cast<size_t>(s.slot)]) fail("slot " + std::to_string(s.slot) + " appears twice");
+    seen[static_cast<size_t>(s.slot)] = true;
+    at += s.length;
+  }
+  if (at != static_cast<int32_t>(ids.size())) fail("the segments do not cover the tokens");
+
+  std::memcpy(plan_->ids.data(), ids.data(), ids.size_bytes());
+  set_rows(RowKind::kTokens, at, segments);
+  walk(RowKind::kTokens);
+}
+
+const float* Executor::logits(std::span<const int32_t> rows) {
+  QUAMBA2_CHECK(!rows.empty() && rows.size() <= static_cast<size_t>(plan_->limits.max_selected), "too many rows of logits");
+  for (int32_t r : rows) QUAMBA2_CHECK(r >= 0 && r < tokens_, "a row of logits is outside the last run");
+  std::memcpy(plan_->selected.data(), rows.data(), rows.size_bytes());
+  set_rows(RowKind::kSelected, static_cast<int32_t>(rows.size()), {});
+  walk(RowKind::kSelected);
+  const Operand& out = logits_operand();
+  if (out.values.dtype == DType::kF32) return static_cast<const float*>(out.values.data);
+  const auto* wide = static_cast<const double*>(out.values.data);
+  narrowed_.assign(wide, wide + rows.size() * static_cast<size_t>(table_rows()));
+  return narrowed_.data();
+}
+
+size_t Executor::state_bytes() const {
+  size_t total = 0;
+  for (size_t bytes : plan_->state_bytes) total += bytes;
+  return total;
+}
+
+namespace {
+
+char* slot_address(const Plan& plan, size_t state, int32_t slot) {
+  return static_cast<char*>(plan.states[state].values.data) + plan.state_bytes[state] * static_cast<size_t>(slot);
+}
+
+}  // namespace
+
+void Executor::reset_state(int32_t slot) {
+  QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
+  for (size_t s = 0; s < plan_->states.size(); ++s) std::memset(slot_address(*plan_, s, slot), 0, plan_->state_bytes[s]);
+}
+
+std::vector<std::byte> Executor::save_state(int32_t slot) const {
+  QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
+  std::vector<std::byte> out;
+  out.reserve(state_bytes());
+  for (size_t s = 0; s < plan_->states.size(); ++s) {
+    const auto* from = reinterpret_cast<const std::byte*>(slot_address(*plan_, s, slot));
+    out.insert(out.end(), from, from + plan_->state_bytes[s]);
+  }
+  return out;
+}
+
+void Executor::load_state(int32_t slot, std::span<const std::byte> bytes) {
+  QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
+  if (bytes.size() != state_bytes()) {
+    throw Error(ErrorCode::kUsage, "state does not fit", "", "it has " + std::to_string(bytes.size()) + " bytes, this model's has " + std::to_string(state_bytes()),
+                "load a state that was saved by the same model in the same recipe");
+  }
+  const std::byte* from = bytes.data();
+  for (size_t s = 0; s < plan_->states.size(); ++s) {
+    std::memcpy(slot_address(*plan_, s, slot), from, plan_->state_bytes[s]);
+    from += plan_->state_bytes[s];
+  }
+}
+
+}  // namespace quamba2

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Walks a plan. One executor is one set of states and buffers; it is used by one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/plan.h"
+
+namespace quamba2 {
+
+// Called with the numbers on an edge after the step that wrote it; the view holds the rows of this call.
+using Tap = std::function<void(const Edge& edge, const Operand& values)>;
+
+class Executor {
+ public:
+  Executor(const Graph& graph, std::shared_ptr<const Backend> backend, const PlanLimits& limits);
+
+  // Reads tokens into the states: segment i holds tokens [begin, begin + length) of `ids` and continues slot `slot`.
+  // Segments are in ascending order and cover `ids`; slots differ. Throws Error{kUsage} for ids outside the vocabulary
+  // or calls beyond the limits.
+  void run(std::span<const int32_t> ids, std::span<const Segment> segments);
+  // Logits of rows of the last run, at most limits().max_selected at once: [rows, V], valid until the next call.
+  const float* logits(std::span<const int32_t> rows);
+  // The same in the back end's own float type (f64 for the reference).
+  const Operand& logits_operand() const { return plan_->edges[static_cast<size_t>(plan_->graph.logits)]; }
+
+  const PlanLimits& limits() const { return plan_->limits; }
+  const Plan& plan() const { return *plan_; }
+  const Backend& backend() const { return *backend_; }
+  int32_t table_rows() const;  // V, padding included
+
+  // States of one slot, all layers.
+  void reset_state(int32_t slot);
+  size_t state_bytes() const;
+  std::vector<std::byte> save_state(int32_t slot) const;
+  // Throws Error{kUsage} where the size is not this model's.
+  void load_state(int32_t slot, std::span<const std::byte> bytes);
+
+  // Calls `tap` for every edge of every run; needs limits.keep_edges no more than the tap's own reads do.
+  void set_tap(Tap tap) { tap_ = std::move(tap); }
+
+ private:
+  void set_rows(RowKind rows, int32_t count, std::span<const Segment> segments);
+  void walk(RowKind rows);
+  void tap_outputs(const Step& step);
+
+  std::shared_ptr<const Backend> backend_;
+  std::unique_ptr<Plan> plan_;
+  std::vector<Segment> segments_;
+  std::vector<float> narrowed_;  // logits of an f64 back end
+  int32_t tokens_ = 0, selected_ = 0, tokens_set_ = -1;
+  Tap tap_;
+};
+
+}  // namespace quamba2

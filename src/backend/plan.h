@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The planner: (graph, back end, limits) to a list of bound steps. It picks the first kernel row that supports each
+// node, brackets an f32 kernel with `convert` where none does, gives edges memory by liveness, and has weights re-laid.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/op_args.h"
+#include "base/memory.h"
+#include "graph/graph.h"
+
+namespace quamba2 {
+
+struct PlanLimits {
+  int32_t max_tokens = 512;    // tokens of one call, over all its sequences
+  int32_t max_selected = 64;   // rows of logits at once
+  int32_t max_sequences = 1;   // state slots
+  bool keep_edges = false;     // every edge keeps its memory to the end of the call (for taps)
+};
+
+struct Refusal {
+  std::string kernel, reason;
+};
+
+struct Step {
+  int32_t node = kNone;  // in Plan::graph
+  RowKind rows = RowKind::kTokens;
+  OpArgs args;
+  const void* row = nullptr;  // a Kernel<Args>, of the alternative that args holds
+  const char* kernel = "";
+  std::vector<Refusal> refused;  // better rows that could not be taken
+  void (*run)(const Step& step, const Stream& stream) = nullptr;
+};
+
+struct Plan {
+  Graph graph;  // the model's, with the converts that the back end needs
+  PlanLimits limits;
+  std::vector<Step> steps;
+  std::vector<Operand> edges;   // memory of each edge, at its largest; no data where it has none
+  std::vector<Operand> states;  // [slots, ...]
+  std::vector<size_t> state_bytes;  // of one slot
+  AlignedBuffer edge_memory, state_memory, scratch, ids, selected;
+  std::map<std::pair<int32_t, const void*>, AlignedBuffer> prepared;  // (weight, kernel row)
+  std::vector<Tensor> expanded_scales;
+  size_t weight_bytes = 0;  // in the formats that the kernels read
+};
+
+// Throws Error{kUsage} for limits out of range, Error{kModelFile} where no kernel of the back end takes a node even in
+// f32, Error{kResource} without memory. Mapped pages of re-laid weights are given back.
+std::unique_ptr<Plan> make_plan(const Graph& graph, const Backend& backend, const PlanLimits& limits);
+
+// One line a step: node, formats, kernel, and why better rows were refused.
+std::string explain(const Plan& plan);
+
+}  // namespace quamba2

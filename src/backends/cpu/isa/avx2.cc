@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#define QUAMBA2_ISA avx2
+#define QUAMBA2_ISA_NAME "avx2"
+#define QUAMBA2_ISA_TABLE kCpuAvx2Table
+#include "backends/cpu/simd_avx2.inl.h"
+
+#include "backends/cpu/dot_i8_avx2.inl.h"
+#include "backends/cpu/kernels.inl.h"

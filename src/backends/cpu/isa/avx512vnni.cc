@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#define QUAMBA2_ISA avx512vnni
+#define QUAMBA2_ISA_NAME "avx512vnni"
+#define QUAMBA2_ISA_TABLE kCpuAvx512VnniTable
+#include "backends/cpu/simd_avx512.inl.h"
+
+#include "backends/cpu/dot_i8_avx512vnni.inl.h"
+#include "backends/cpu/kernels.inl.h"

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/cpu/table.h"
+
+#include <cstdlib>
+#include <string>
+
+#include "quamba2/error.h"
+
+namespace quamba2 {
+namespace {
+
+TEST(CpuTable, LevelsEndWithScalar) {
+  ASSERT_FALSE(cpu_tables().empty());
+  EXPECT_STREQ(cpu_tables().back()->name, "scalar");
+  for (const KernelTable* table : cpu_tables()) EXPECT_EQ(&cpu_table(table->name), table);
+}
+
+TEST(CpuTable, EnvironmentOverrides) {
+  setenv("QUAMBA2_CPU", "scalar", 1);
+  EXPECT_STREQ(cpu_table().name, "scalar");
+  setenv("QUAMBA2_CPU", "sse9", 1);
+  try {
+    cpu_table();
+    FAIL() << "an unknown level was accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUsage);
+    EXPECT_NE(std::string(error.what()).find("QUAMBA2_CPU"), std::string::npos);
+  }
+  unsetenv("QUAMBA2_CPU");
+  EXPECT_EQ(&cpu_table(), cpu_tables().front());
+}
+
+}  // namespace
+}  // namespace quamba2

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scalar functions of the references, in double.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "tensor/operand.h"
+
+namespace quamba2::reference {
+
+inline double silu(double x) { return x / (1.0 + std::exp(-x)); }
+inline double softplus(double x) { return x > 20.0 ? x : std::log1p(std::exp(x)); }
+
+// A parameter vector of any float type; `count` copies of `fallback` where it has no data.
+std::vector<double> parameters(const TensorView& view, int64_t count, double fallback);
+
+// Writes column `n` of row `t` to the part that owns it.
+void write_part(const OutputParts& out, int64_t t, int64_t n, double value);
+
+}  // namespace quamba2::reference
