@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <set>
 
 #include "base/check.h"
@@ -102,10 +101,11 @@ void write_index(const std::string& directory, const std::vector<NamedTensors>& 
 void write_safetensors(const std::string& path, const NamedTensors& tensors, const StringMap& metadata) {
   check_names(path, tensors);
   std::vector<const NamedTensors::value_type*> order;
-  for (const auto& item : tensors) order.push_back(&item);
-  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return element_bytes(a->second.dtype()) > element_bytes(b->second.dtype());
-  });
+  for (int bytes = 8; bytes >= 1; bytes /= 2) {
+    for (const auto& item : tensors) {
+      if (element_bytes(item.second.dtype()) == bytes) order.push_back(&item);
+    }
+  }
   const std::string header = header_of(order, metadata);
   unsigned char length[8];
   for (size_t i = 0; i < 8; ++i) length[i] = static_cast<unsigned char>(header.size() >> (8 * i));

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// rms_norm, layer_norm and gated_rms_norm of every level against the references.
+#include "support/kernel_harness.h"
+
+namespace quamba2::testing {
+namespace {
+
+struct NormProblem {
+  int32_t rows = 7, width = 96;
+  Spec x, out;
+  bool weight = true, in_place = false;
+  double eps = 1e-5;
+  int32_t groups = 1;
+  bool norm_before_gate = false;
+};
+
+// A realistic row, each further one with one change, and all small sizes.
+std::vector<NormProblem> norm_problems() {
+  std::vector<NormProblem> all;
+  for (int32_t width = 1; width <= 70; ++width) {
+    NormProblem p;
+    p.rows = 1 + width % 3;
+    p.width = width;
+    p.x.storage = width % 2 ? DType::kF32 : DType::kI8;
+    p.out.storage = width % 3 ? DType::kF32 : DType::kI8;
+    all.push_back(p);
+  }
+  const NormProblem base = [] {
+    NormProblem p;
+    p.rows = 23;
+    p.width = 768;
+    return p;
+  }();
+  const auto changed = [&](auto change) {
+    NormProblem p = base;
+    change(p);
+    all.push_back(p);
+  };
+  changed([](NormProblem&) {});
+  changed([](NormProblem& p) { p.weight = false; });
+  changed([](NormProblem& p) { p.in_place = true; });
+  changed([](NormProblem& p) { p.eps = 1e-12; });
+  changed([](NormProblem& p) { p.x.mean = 100; });
+  changed([](NormProblem& p) { p.width = 2561; });
+  changed([](NormProblem& p) { p.x.misalign = 1, p.out.misalign = 3, p.x.row_pad = 5, p.out.row_pad = 1; });
+  for (Values values : {Values::kZero, Values::kHugeChannel, Values::kDenormal, Values::kEnds}) {
+    changed([&](NormProblem& p) { p.x.values = values; });
+  }
+  for (Grain grain : {Grain::kTensor, Grain::kColumn}) {
+    changed([&](NormProblem& p) { p.x.storage = DType::kI8, p.x.grain = grain, p.x.clip = 0.3; });
+    changed([&](NormProblem& p) { p.out.storage = DType::kI8, p.out.grain = grain, p.out.misalign = 1; });
+  }
+  changed([](NormProblem& p) { p.x.storage = DType::kBF16, p.out.storage = DType::kF16; });
+  return all;
+}
+
+template <class Args>
+void check_norm(KernelTest<Args>& test, const NormProblem& p, uint64_t seed) {
+  auto space = std::make_shared<Workspace>(seed);
+  Args args;
+  args.x = space->operand({p.rows, p.width}, p.x);
+  args.out = p.in_place ? args.x : space->output({p.rows, p.width}, p.out);
+  if (p.weight) args.weight = space->floats({p.width}, 1, 0.3, 1);
+  if constexpr (requires { args.bias; }) {
+    if (p.weight) args.bias = space->floats({p.width}, 0, 0.3);
+  }
+  args.eps = p.eps;
+  test.check("norm " + std::to_string(seed), seed, space, args, 0.9, p.in_place);
+}
+
+TEST(CpuNorm, RmsNormMatchesTheReference) {
+  KernelTest<RmsNormArgs> test;
+  uint64_t seed = 0;
+  for (const NormProblem& p : norm_problems()) check_norm(test, p, ++seed);
+  test.finish();
+}
+
+TEST(CpuNorm, LayerNormMatchesTheReference) {
+  KernelTest<LayerNormArgs> test;
+  uint64_t seed = 1000;
+  for (const NormProblem& p : norm_problems()) check_norm(test, p, ++seed);
+  test.finish();
+}
+
+TEST(CpuNorm, GatedRmsNormMatchesTheReference) {
+  KernelTest<GatedRmsNormArgs> test;
+  uint64_t seed = 2000;
+  std::vector<NormProblem> problems = norm_problems();
+  NormProblem grouped = problems.back();
+  grouped.width = 760, grouped.x = Spec{}, grouped.out = Spec{};
+  for (int32_t groups : {2, 8, 40}) {
+    grouped.groups = groups;
+    problems.push_back(grouped);
+  }
+  for (const NormProblem& p : problems) {
+    for (bool before : {false, true}) {
+      auto space = std::make_shared<Workspace>(++seed);
+      GatedRmsNormArgs args;
+      args.y = space->operand({p.rows, p.width}, p.x);
+      Spec z = p.x;
+      z.spread = 8;
+      args.z = space->operand({p.rows, p.width}, z);
+      args.out = p.in_place ? args.y : space->output({p.rows, p.width}, p.out);
+      if (p.weight) args.weight = space->floats({p.width}, 1, 0.3, 1);
+      args.eps = p.eps;
+      args.groups = p.groups;
+      args.norm_before_gate = before;
+      test.check(before ? "norm before gate" : "norm after gate", seed, space, args, 0.9, p.in_place);
+    }
+  }
+  test.finish();
+}
+
+}  // namespace
+}  // namespace quamba2::testing

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows of activations in any format, decoded to f32 and encoded from f32. Kernels work on f32 rows: a row that is f32
+// already is used where it lies, others pass through a buffer that stays in the first-level cache.
+
+namespace quamba2::QUAMBA2_ISA {
+namespace {
+
+// How many floats a buffer for `width` numbers takes: rows start on cache lines.
+QUAMBA2_INLINE int64_t padded(int64_t width) { return round_up(width, 16); }
+
+QUAMBA2_INLINE int64_t bytes_of(DType dtype) { return dtype == DType::kF32 ? 4 : dtype == DType::kI8 ? 1 : 2; }
+
+QUAMBA2_INLINE F32 load_any(const void* row, DType dtype, int64_t i) {
+  switch (dtype) {
+    case DType::kI8: return load_i8(static_cast<const int8_t*>(row) + i);
+    case DType::kF16: return load_f16(static_cast<const uint16_t*>(row) + i);
+    case DType::kBF16: return load_bf16(static_cast<const uint16_t*>(row) + i);
+    default: return load(static_cast<const float*>(row) + i);
+  }
+}
+QUAMBA2_INLINE F32 load_any_n(const void* row, DType dtype, int64_t i, int n) {
+  switch (dtype) {
+    case DType::kI8: return load_i8_n(static_cast<const int8_t*>(row) + i, n);
+    case DType::kF16: return load_f16_n(static_cast<const uint16_t*>(row) + i, n);
+    case DType::kBF16: return load_bf16_n(static_cast<const uint16_t*>(row) + i, n);
+    default: return load_n(static_cast<const float*>(row) + i, n);
+  }
+}
+
+// Calls full(i) for whole vectors of [0, count), then tail(i, n) for the n numbers left.
+template <class Full, class Tail>
+QUAMBA2_INLINE void for_vectors(int64_t count, const Full& full, const Tail& tail) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) full(i);
+  if (i < count) tail(i, static_cast<int>(count - i));
+}
+
+// What decodes the numbers of a row: one scale, one a column, or none.
+struct Scales {
+  const float* data = nullptr;
+  bool column = false;
+};
+QUAMBA2_INLINE Scales scales_of(const Operand& x) {
+  if (x.format.levels == 0) return {};
+  return {static_cast<const float*>(x.scales[0].data), x.format.level[0].grain == Grain::kColumn};
+}
+QUAMBA2_INLINE F32 scale_at(Scales s, int64_t i, int n) {
+  if (s.data == nullptr) return broadcast(1.0f);
+  if (!s.column) return broadcast(*s.data);
+  return n == kLanes ? load(s.data + i) : load_n(s.data + i, n);
+}
+
+// out[i] = decoded row[begin + i]. Scales of columns are those of column `begin + i`.
+inline void decode_row(const void* row, DType dtype, Scales scales, int64_t begin, int64_t count, float* out) {
+  const auto scaled = [&](F32 v, int64_t i, int n) {
+    return scales.data == nullptr ? v : mul(v, scale_at(scales, begin + i, n));
+  };
+  for_vectors(
+      count, [&](int64_t i) { store(out + i, scaled(load_any(row, dtype, begin + i), i, kLanes)); },
+      [&](int64_t i, int n) { store_n(out + i, scaled(load_any_n(row, dtype, begin + i, n), i, n), n); });
+}
+
+// The codes of v; 0 where the scale is 0.
+QUAMBA2_INLINE F32 in_scale(F32 v, F32 scale) { return if_less(zero(), scale, div(v, scale), zero()); }
+
+inline void encode_row(void* row, DType dtype, Scales scales, int64_t begin, int64_t count, const float* values) {
+  if (dtype == DType::kI8) {
+    int8_t* out = static_cast<int8_t*>(row) + begin;
+    for_vectors(
+        count, [&](int64_t i) { store_i8(out + i, in_scale(load(values + i), scale_at(scales, begin + i, kLanes))); },
+        [&](int64_t i, int n) { store_i8_n(out + i, in_scale(load_n(values + i, n), scale_at(scales, begin + i, n)), n); });
+  } else if (dtype == DType::kF16) {
+    uint16_t* out = static_cast<uint16_t*>(row) + begin;
+    for_vectors(
+        count, [&](int64_t i) { store_f16(out + i, load(values + i)); },
+        [&](int64_t i, int n) { store_f16_n(out + i, load_n(values + i, n), n); });
+  } else if (dtype == DType::kBF16) {
+    uint16_t* out = static_cast<uint16_t*>(row) + begin;
+    for_vectors(
+        count, [&](int64_t i) { store_bf16(out + i, load(values + i)); },
+        [&](int64_t i, int n) { store_bf16_n(out + i, load_n(values + i, n), n); });
+  } else {
+    float* out = static_cast<float*>(row) + begin;
+    for_vectors(
+        count, [&](int64_t i) { store(out + i, load(values + i)); },
+        [&](int64_t i, int n) { store_n(out + i, load_n(values + i, n), n); });
+  }
+}
+
+// Row `row` of a matrix [T, C].
+QUAMBA2_INLINE void* matrix_row(const TensorView& v, int64_t row) {
+  return static_cast<char*>(v.data) + row * v.stride[0] * bytes_of(v.dtype);
+}
+
+// Columns [begin, begin + count) of a row as f32: where they lie, or decoded into `buffer`.
+inline const float* read_row(const Operand& x, int64_t row, int64_t begin, int64_t count, float* buffer) {
+  const void* source = matrix_row(x.values, row);
+  if (x.values.dtype == DType::kF32) return static_cast<const float*>(source) + begin;
+  decode_row(source, x.values.dtype, scales_of(x), begin, count, buffer);
+  return buffer;
+}
+
+// Where to compute columns from `begin` of an output row: in place, or in `buffer` for write_row to encode.
+QUAMBA2_INLINE float* row_target(const Operand& out, int64_t row, int64_t begin, float* buffer) {
+  return out.values.dtype == DType::kF32 ? static_cast<float*>(matrix_row(out.values, row)) + begin : buffer;
+}
+inline void write_row(const Operand& out, int64_t row, int64_t begin, int64_t count, const float* values) {
+  if (out.values.dtype == DType::kF32) return;
+  encode_row(matrix_row(out.values, row), out.values.dtype, scales_of(out), begin, count, values);
+}
+
+// Whether the functions above can read (or write) `x`.
+inline const char* refuse_rows(const Operand& x) {
+  const Format& f = x.format;
+  if (x.values.stride[x.values.rank - 1] != 1) return "needs contiguous rows";
+  if (f.storage == DType::kF32 || f.storage == DType::kF16 || f.storage == DType::kBF16) {
+    return f.levels == 0 ? nullptr : "needs float numbers without scales";
+  }
+  if (f.storage != DType::kI8) return "needs f32, f16, bf16 or i8 numbers";
+  if (f.dynamic) return "needs static scales";
+  if (f.levels != 1) return "needs one level of scales";
+  if (f.level[0].grain != Grain::kTensor && f.level[0].grain != Grain::kColumn) return "needs scales a tensor or column";
+  return f.level[0].dtype == DType::kF32 ? nullptr : "needs f32 scales";
+}
+inline const char* refuse_parameters(const TensorView& v) {
+  return v.data == nullptr || v.dtype == DType::kF32 ? nullptr : "needs f32 parameters";
+}
+template <class... Reasons>
+inline const char* first_reason(Reasons... reasons) {
+  const char* found = nullptr;
+  ((found = found != nullptr ? found : reasons), ...);
+  return found;
+}
+
+// Splits rows over the threads; `function(begin, end, thread)`. One row, or little work, stays with the caller.
+template <class Function>
+inline void split_rows(const Stream& stream, int64_t rows, int64_t width, const Function& function) {
+  if (rows < 2 || stream.threads < 2 || rows * width < 16384) return function(int64_t{0}, rows, 0);
+  run_parallel(stream, [&](int index) {
+    const Share share = share_of(rows, index, stream.threads);
+    function(share.begin, share.end, index);
+  });
+}
+
+}  // namespace
+}  // namespace quamba2::QUAMBA2_ISA

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// selective_scan (ops/selective_scan.h), token by token. Lanes are channels; the states of kLanes channels stay in the
+// first-level cache from the beginning of a segment to its end:
+//
+//             channels ->
+//   state n   | s s s s |   decay = exp(delta * a), s = decay * s + b_n * (delta * x), y += c_n * s
+//         :   | s s s s |   for each token, then for each n: one order of sums, so that T tokens at once give the same
+//         N   | s s s s |   bits as T calls.
+
+namespace quamba2::QUAMBA2_ISA {
+namespace {
+
+// Prepared: a = -exp(a_log) as [channels / kLanes][N][kLanes].
+inline size_t selective_scan_prepared_bytes(const SelectiveScanArgs& a) {
+  return static_cast<size_t>(round_up(a.a_log.dim[0], kLanes) * a.a_log.dim[1]) * sizeof(float);
+}
+inline void prepare_selective_scan(const SelectiveScanArgs& a, void* destination, const Stream&) {
+  const int64_t width = a.a_log.dim[0], states = a.a_log.dim[1];
+  float* out = static_cast<float*>(destination);
+  for (int64_t e = 0; e < width; e += kLanes) {
+    for (int64_t n = 0; n < states; ++n, out += kLanes) {
+      for (int64_t i = 0; i < kLanes && e + i < width; ++i) out[i] = load_as<float>(a.a_log.data, (e + i) * a.a_log.stride[0] + n);
+      store(out, sub(zero(), exp(load(out))));
+    }
+  }
+}
+
+inline Verdict supports_selective_scan(const SelectiveScanArgs& a) {
+  return {first_reason(refuse_rows(a.x), refuse_rows(a.dt), refuse_rows(a.b), refuse_rows(a.c), refuse_rows(a.state),
+                       refuse_rows(a.out), refuse_parameters(a.a_log), refuse_parameters(a.d), refuse_parameters(a.dt_bias))};
+}
+
+// Scratch a thread: the states of one block of channels, b and c of one token, and an output vector.
+QUAMBA2_INLINE int64_t selective_scan_floats(int64_t states) { return states * kLanes + 2 * padded(states) + 16; }
+inline size_t selective_scan_scratch(const SelectiveScanArgs& a, int32_t threads) {
+  return static_cast<size_t>(round_up(selective_scan_floats(a.a_log.dim[1]), 16) * threads) * sizeof(float);
+}
+
+// Channels [e, e + n) of one row.
+QUAMBA2_INLINE F32 read_lanes(const Operand& x, int64_t row, int64_t e, int n) {
+  const void* p = matrix_row(x.values, row);
+  const F32 v = n == kLanes ? load_any(p, x.values.dtype, e) : load_any_n(p, x.values.dtype, e, n);
+  return x.format.levels == 0 ? v : mul(v, scale_at(scales_of(x), e, n));
+}
+QUAMBA2_INLINE void write_lanes(const Operand& out, int64_t row, int64_t e, int n, F32 v, float* buffer) {
+  if (out.values.dtype == DType::kF32) {
+    float* target = static_cast<float*>(matrix_row(out.values, row)) + e;
+    return n == kLanes ? store(target, v) : store_n(target, v, n);
+  }
+  store(buffer, v);
+  encode_row(matrix_row(out.values, row), out.values.dtype, scales_of(out), e, n, buffer);
+}
+
+// Parameters of a block of channels.
+struct ScanBlock {
+  const float* a;  // [N][kLanes]
+  F32 d, dt_bias;
+  int64_t first, states;
+  int channels;
+};
+
+inline void scan_block_tokens(const SelectiveScanArgs& args, const ScanBlock& block, const Segment& seg, float* state,
+                              float* buffer) {
+  const int64_t states = block.states, e = block.first;
+  float *b_buffer = buffer, *c_buffer = buffer + padded(states), *y_buffer = buffer + 2 * padded(states);
+  for (int64_t t = seg.begin; t < seg.begin + seg.length; ++t) {
+    const float* b = read_row(args.b, t, 0, states, b_buffer);
+    const float* c = read_row(args.c, t, 0, states, c_buffer);
+    const F32 x = read_lanes(args.x, t, e, block.channels);
+    const F32 delta = softplus(add(read_lanes(args.dt, t, e, block.channels), block.dt_bias));
+    const F32 input = mul(delta, x);
+    F32 y = mul(block.d, x);
+    for (int64_t n = 0; n < states; ++n) {
+      const F32 decay = exp(mul(delta, load(block.a + n * kLanes)));
+      const F32 s = fma(decay, load(state + n * kLanes), mul(broadcast(b[n]), input));
+      store(state + n * kLanes, s);
+      y = fma(broadcast(c[n]), s, y);
+    }
+    write_lanes(args.out, t, e, block.channels, y, y_buffer);
+  }
+}
+
+// Channels [block.first, + block.channels) of one segment.
+inline void scan_block(const SelectiveScanArgs& args, const ScanBlock& block, const Segment& seg, float* scratch) {
+  const TensorView& v = args.state.values;
+  const Scales scales = scales_of(args.state);
+  const auto row = [&](int64_t n) {
+    return static_cast<char*>(v.data) + (seg.slot * static_cast<int64_t>(v.stride[0]) + n * v.stride[1]) * bytes_of(v.dtype);
+  };
+  float* state = scratch;
+  for (int64_t n = 0; n < block.states; ++n) {
+    if (block.channels < kLanes) store(state + n * kLanes, zero());
+    decode_row(row(n), v.dtype, scales, block.first, block.channels, state + n * kLanes);
+  }
+  scan_block_tokens(args, block, seg, state, scratch + block.states * kLanes);
+  for (int64_t n = 0; n < block.states; ++n) {
+    encode_row(row(n), v.dtype, scales, block.first, block.channels, state + n * kLanes);
+  }
+}
+
+inline void run_selective_scan(const SelectiveScanArgs& args, const Stream& stream) {
+  const int64_t width = args.a_log.dim[0], states = args.a_log.dim[1], blocks = ceil_div(width, kLanes);
+  const int64_t floats = round_up(selective_scan_floats(states), 16);
+  const float *d = static_cast<const float*>(args.d.data), *bias = static_cast<const float*>(args.dt_bias.data);
+  run_parallel(stream, [&](int index) {
+    const Share share = share_of(blocks, index, stream.threads);
+    float* scratch = reinterpret_cast<float*>(stream.scratch) + floats * index;
+    for (int32_t i = 0; i < args.segment_count; ++i) {
+      for (int64_t k = share.begin; k < share.end; ++k) {
+        const int64_t e = k * kLanes;
+        const int n = static_cast<int>(smaller<int64_t>(kLanes, width - e));
+        const ScanBlock block = {static_cast<const float*>(args.prepared) + e * states,
+                                 parameter(d, e, n, 0.0f),
+                                 parameter(bias, e, n, 0.0f),
+                                 e,
+                                 states,
+                                 n};
+        scan_block(args, block, args.segments[i], scratch);
+      }
+    }
+  });
+}
+
+constexpr Kernel<SelectiveScanArgs> kSelectiveScanRows[] = {
+    {"selective_scan_" QUAMBA2_ISA_NAME, supports_selective_scan, run_selective_scan, selective_scan_scratch,
+     selective_scan_prepared_bytes, prepare_selective_scan}};
+
+}  // namespace
+}  // namespace quamba2::QUAMBA2_ISA

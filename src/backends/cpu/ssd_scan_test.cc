@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// ssd_scan of every level against the reference: token by token and in chunks.
+#include "backends/cpu/scan_problems.h"
+#include "support/kernel_harness.h"
+
+namespace quamba2::testing {
+namespace {
+
+SsdScanArgs make_args(Workspace& space, const ScanProblem& p) {
+  SsdScanArgs a;
+  const int32_t tokens = p.tokens();
+  a.x = space.operand({tokens, p.heads * p.width}, p.x);
+  a.dt = space.operand({tokens, p.heads}, p.dt);
+  a.b = space.operand({tokens, p.groups * p.states}, p.bc);
+  a.c = space.operand({tokens, p.groups * p.states}, p.bc);
+  a.a_log = space.floats({p.heads}, p.a_log, 0.5, p.misalign);
+  a.d = space.floats({p.d_per_channel ? p.heads * p.width : p.heads}, 1, 0.3, p.misalign);
+  if (p.bias) a.dt_bias = space.floats({p.heads}, -2, 1, p.misalign);
+  a.dt_min = p.dt_min;
+  a.dt_max = p.dt_max;
+  a.groups = p.groups;
+  Spec state = p.state;
+  state.misalign = p.misalign;
+  a.state = space.operand({p.slots, p.heads, p.states, p.width}, state);
+  a.segments = space.segments(p.segments);
+  a.segment_count = static_cast<int32_t>(p.segments.size());
+  a.out = space.output({tokens, p.heads * p.width}, p.out);
+  return a;
+}
+
+void check_all(const std::vector<ScanProblem>& problems, uint64_t seed) {
+  KernelTest<SsdScanArgs> test;
+  for (const ScanProblem& p : problems) {
+    auto space = std::make_shared<Workspace>(++seed);
+    const SsdScanArgs args = make_args(*space, p);
+    test.check("heads " + std::to_string(p.heads) + " width " + std::to_string(p.width) + " states " +
+                   std::to_string(p.states) + " groups " + std::to_string(p.groups),
+               seed, space, args);
+  }
+  test.finish();
+}
+
+TEST(CpuSsdScan, SmallSizesMatchTheReference) {
+  std::vector<ScanProblem> problems;
+  for (int32_t width = 1; width <= 37; width += 2) {
+    ScanProblem p;
+    p.heads = 1 + width % 4, p.groups = p.heads % 2 ? 1 : 2;
+    p.width = width, p.states = 1 + width % 11;
+    p.segments = {{0, 1 + width % 19, 2}, {1 + width % 19, width, 0}};
+    problems.push_back(p);
+  }
+  check_all(problems, 9000);
+}
+
+TEST(CpuSsdScan, EveryLengthMatchesTheReference) {
+  std::vector<ScanProblem> problems;
+  for (int32_t length : {1, 2, 14, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 80, 127, 128, 129, 200}) {
+    ScanProblem p;
+    p.heads = 2, p.width = 20, p.states = 12;
+    p.segments = {{0, length, 1}};
+    problems.push_back(p);
+  }
+  check_all(problems, 9100);
+}
+
+TEST(CpuSsdScan, VariantsMatchTheReference) {
+  ScanProblem base;
+  base.heads = 6, base.width = 32, base.states = 24, base.groups = 2;
+  base.segments = {{0, 5, 3}, {5, 1, 0}, {6, 90, 4}, {96, 20, 1}};
+  std::vector<ScanProblem> problems = scan_variants(base);
+  const auto changed = [&](auto change) {
+    ScanProblem p = base;
+    change(p);
+    problems.push_back(p);
+  };
+  changed([](ScanProblem& p) { p.d_per_channel = true; });
+  changed([](ScanProblem& p) { p.dt_min = 0.01, p.dt_max = 0.1; });
+  changed([](ScanProblem& p) { p.dt_max = 1e300; });
+  changed([](ScanProblem& p) { p.heads = 20, p.groups = 1; });  // more than a thread holds at once
+  changed([](ScanProblem& p) { p.width = 64, p.states = 128, p.heads = 3, p.groups = 1; });
+  check_all(problems, 9200);
+}
+
+}  // namespace
+}  // namespace quamba2::testing

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/distribution.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "base/random.h"
+
+namespace quamba2 {
+namespace {
+
+std::vector<float> random_row(int64_t n, double spread, uint64_t seed) {
+  Random random(seed);
+  std::vector<float> x(static_cast<size_t>(n));
+  for (float& v : x) v = static_cast<float>(spread * random.normal());
+  return x;
+}
+
+double exact_lse(const std::vector<float>& x) {
+  double m = -1e300, sum = 0;
+  for (float v : x) m = std::max<double>(m, v);
+  for (float v : x) sum += std::exp(v - m);
+  return m + std::log(sum);
+}
+
+TEST(Distribution, LogSumExpHoldsItsError) {
+  for (int64_t n : {1, 2, 15, 16, 17, 63, 64, 65, 1000, 50288}) {
+    for (double spread : {0.01, 1.0, 10.0, 60.0}) {
+      const std::vector<float> x = random_row(n, spread, static_cast<uint64_t>(n));
+      // The result carries the rounding of its inputs' differences: half an ulp of the largest magnitude.
+      const double bound = 1e-6 + 4 * spread * 6e-8;
+      EXPECT_NEAR(log_sum_exp(x.data(), n), exact_lse(x), bound) << n << " " << spread;
+    }
+  }
+}
+
+TEST(Distribution, KlMatchesItsDefinitionAndIsZeroForEqualRows) {
+  const int64_t n = 1001;
+  const std::vector<float> a = random_row(n, 2, 1), b = random_row(n, 2, 2);
+  const double lse_a = exact_lse(a), lse_b = exact_lse(b);
+  double want = 0;
+  for (size_t i = 0; i < a.size(); ++i) want += std::exp(a[i] - lse_a) * ((a[i] - lse_a) - (b[i] - lse_b));
+  EXPECT_NEAR(kl_divergence(a.data(), lse_a, b.data(), lse_b, n), want, 1e-5 * want);
+  EXPECT_NEAR(kl_divergence(a.data(), lse_a, a.data(), lse_a, n), 0, 1e-12);
+}
+
+TEST(Distribution, NaNIsNotHidden) {
+  std::vector<float> x = random_row(100, 1, 1);
+  x[50] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_TRUE(std::isnan(log_sum_exp(x.data(), 100)));
+  x[50] = std::numeric_limits<float>::infinity();
+  EXPECT_TRUE(std::isnan(log_sum_exp(x.data(), 100)));
+}
+
+TEST(Distribution, ArgmaxTakesTheLowestOfEquals) {
+  const float x[] = {1, 3, 2, 3};
+  EXPECT_EQ(argmax(x, 4), 1);
+}
+
+}  // namespace
+}  // namespace quamba2

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/perplexity.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "eval/distribution.h"
+#include "eval/windows.h"
+#include "quamba2/error.h"
+
+namespace quamba2 {
+namespace {
+
+struct Moments {
+  double sum = 0, squares = 0;
+  void add(double v) { sum += v, squares += v * v; }
+  void add(const Moments& m) { sum += m.sum, squares += m.squares; }
+  double mean(double n) const { return sum / n; }
+  double standard_error(double n) const { return std::sqrt(std::max(0.0, squares / n - mean(n) * mean(n)) / n); }
+};
+
+// Everything by prediction, so that totals do not depend on the number of threads.
+struct Tally {
+  std::vector<double> nll_a, nll_b, kl;
+  std::vector<char> same;
+};
+
+size_t slot_of(const Prediction& p, int64_t length) { return static_cast<size_t>(p.window * (length - 1) + p.position); }
+
+int64_t window_count(size_t tokens, const PerplexityOptions& options) {
+  const int64_t all = options.window >= 2 ? static_cast<int64_t>(tokens) / options.window : 0;
+  return options.max_windows > 0 ? std::min(all, options.max_windows) : all;
+}
+
+Perplexity summarize(const std::vector<double>& nll, size_t tokens, const PerplexityOptions& options, double seconds) {
+  Perplexity out;
+  Moments m;
+  for (double v : nll) m.add(v);
+  const auto n = static_cast<double>(nll.size());
+  out.nll = m.mean(n);
+  if (!std::isfinite(out.nll)) {
+    throw Error(ErrorCode::kRuntime, "logits are not finite", "", "the model gave NaN or infinity on this text",
+                "check the weights, or quantize again with more calibration text");
+  }
+  out.perplexity = std::exp(out.nll);
+  out.standard_error = out.perplexity * m.standard_error(n);
+  out.tokens = static_cast<int64_t>(tokens);
+  out.windows = window_count(tokens, options);
+  out.predicted = static_cast<int64_t>(nll.size());
+  out.seconds = seconds;
+  const size_t first = std::min(nll.size(), static_cast<size_t>(options.window - 1));
+  out.first_window.assign(nll.begin(), nll.begin() + static_cast<ptrdiff_t>(first));
+  return out;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+Perplexity measure_perplexity(Executor& executor, std::span<const int32_t> ids, const PerplexityOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t rows = executor.table_rows();
+  std::vector<double> nll(static_cast<size_t>(window_count(ids.size(), options) * std::max<int64_t>(options.window - 1, 0)));
+  Executor* const executors[] = {&executor};
+  for_each_prediction(executors, ids, options.window, options.max_windows, [&](const Prediction& p, int) {
+    nll[slot_of(p, options.window)] = log_sum_exp(p.logits[0], rows) - p.logits[0][p.target];
+  });
+  return summarize(nll, ids.size(), options, seconds_since(start));
+}
+
+Comparison measure_difference(Executor& a, Executor& b, std::span<const int32_t> ids, const PerplexityOptions& options) {
+  if (a.table_rows() != b.table_rows()) {
+    throw Error(ErrorCode::kUsage, "models cannot be compared", "",
+                "their vocabularies have " + std::to_string(a.table_rows()) + " and " + std::to_string(b.table_rows()) + " rows",
+                "compare a model with a quantized form of itself");
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t rows = a.table_rows();
+  const auto n = static_cast<size_t>(window_count(ids.size(), options) * std::max<int64_t>(options.window - 1, 0));
+  Tally tally{std::vector<double>(n), std::vector<double>(n), std::vector<double>(n), std::vector<char>(n)};
+  Executor* const executors[] = {&a, &b};
+  for_each_prediction(executors, ids, options.window, options.max_windows, [&](const Prediction& p, int) {
+    const size_t i = slot_of(p, options.window);
+    const double lse_a = log_sum_exp(p.logits[0], rows), lse_b = log_sum_exp(p.logits[1], rows);
+    tally.nll_a[i] = lse_a - p.logits[0][p.target];
+    tally.nll_b[i] = lse_b - p.logits[1][p.target];
+    tally.kl[i] = kl_divergence(p.logits[0], lse_a, p.logits[1], lse_b, rows);
+    tally.same[i] = argmax(p.logits[0], rows) == argmax(p.logits[1], rows);
+  });
+  Comparison out;
+  const double seconds = seconds_since(start);
+  out.a = summarize(tally.nll_a, ids.size(), options, seconds);
+  out.b = summarize(tally.nll_b, ids.size(), options, seconds);
+  Moments kl;
+  for (double v : tally.kl) kl.add(v);
+  out.mean_kl = kl.mean(static_cast<double>(n));
+  out.kl_standard_error = kl.standard_error(static_cast<double>(n));
+  out.same_top_token = static_cast<double>(std::count(tally.same.begin(), tally.same.end(), 1)) / static_cast<double>(n);
+  std::sort(tally.kl.begin(), tally.kl.end());
+  out.kl_max = tally.kl.back();
+  out.kl_p99 = tally.kl[std::min(n - 1, static_cast<size_t>(0.99 * static_cast<double>(n)))];
+  return out;
+}
+
+}  // namespace quamba2

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// A recipe is a list of passes. A new one is a file in recipes/ and a line in recipes/index.cc.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "quant/pass.h"
+
+namespace quamba2 {
+
+struct RecipeOptions {
+  int table_bits = 0;  // 4, 6 or 8 for embedding and head, 16 to leave them; 0: the recipe's own choice
+};
+
+struct Recipe {
+  std::string name;
+  std::vector<Pass> passes;
+
+  Recipe&& then(Pass pass) && {
+    passes.push_back(std::move(pass));
+    return std::move(*this);
+  }
+};
+
+struct RecipeEntry {
+  const char* name;
+  const char* summary;
+  bool needs_calibration;
+  Recipe (*make)(const RecipeOptions& options);
+};
+
+const std::vector<RecipeEntry>& recipe_index();
+// Throws Error{kUsage} with the list of known ones.
+const RecipeEntry& find_recipe(const std::string& name);
+
+}  // namespace quamba2

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/kernel_harness.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/thread_pool.h"
+
+namespace quamba2::testing {
+namespace {
+
+constexpr size_t kGuard = 256;
+
+void parallel(void* pool, void (*task)(void* context, int index), void* context) {
+  static_cast<ThreadPool*>(pool)->run(task, context);
+}
+
+bool plant_failure() {
+  const char* value = std::getenv("QUAMBA2_PLANT_FAILURE");
+  return value && std::string(value) == "1";
+}
+
+size_t row_bytes(const Operand& o) { return static_cast<size_t>(row_length(o.values) * bits_of(o.values.dtype) / 8); }
+
+void poison(const Operand& o) {  // NaN, or code 127
+  for (int64_t r = 0; r < row_count(o.values); ++r) {
+    std::memset(row_address(o.values, r), is_float(o.values.dtype) ? 0xff : 0x7f, row_bytes(o));
+  }
+}
+
+// Makes one element wrong, as a broken kernel would.
+void corrupt(const Operand& o) {
+  if (row_count(o.values) == 0 || row_length(o.values) == 0) return;
+  auto* last = static_cast<unsigned char*>(row_address(o.values, row_count(o.values) - 1)) + row_bytes(o) - 1;
+  *last = static_cast<unsigned char>(*last ^ 0x41);
+}
+
+// `value` as the operand's format would hold it.
+double rounded(const Operand& o, int64_t row, int64_t column, double value) {
+  Operand cell = o;
+  if (o.format.levels > 0) {
+    const double scale = scale_of(o, row, column);
+    if (scale == 0 || std::isnan(value)) return 0;
+    const double code = std::nearbyint(value / scale);
+    return std::fmin(std::fmax(code, min_code(o.values.dtype)), max_code(o.values.dtype)) * scale;
+  }
+  unsigned char bytes[8];
+  store_element(bytes, cell.values.dtype, 0, value);
+  return load_element(bytes, cell.values.dtype, 0);
+}
+
+}  // namespace
+
+Stream test_stream(int threads, void* scratch) {
+  static ThreadPool one(1), two(2), three(3);
+  ThreadPool* pool = threads == 1 ? &one : threads == 2 ? &two : &three;
+  return {parallel, pool, threads, static_cast<char*>(scratch)};
+}
+
+std::string compare(const Expected& e, const std::vector<double>& got) {
+  const int64_t columns = row_length(e.operand.values);
+  double worst = 0;
+  size_t where = 0, wrong = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const int64_t row = static_cast<int64_t>(i) / columns, column = static_cast<int64_t>(i) % columns;
+    // Values in [low, high] are right results rounded to the format; rounding is monotone.
+    const double low = rounded(e.operand, row, column, e.exact[i] - e.bound[i]);
+    const double high = rounded(e.operand, row, column, e.exact[i] + e.bound[i]);
+    if ((got[i] >= low && got[i] <= high) || (std::isnan(got[i]) && std::isnan(e.exact[i]))) continue;
+    ++wrong;
+    const double ratio = std::isfinite(got[i]) ? std::fabs(got[i] - e.exact[i]) / (e.bound[i] + 1e-300) : INFINITY;
+    if (ratio < worst) continue;
+    worst = ratio;
+    where = i;
+  }
+  if (wrong == 0) return "";
+  char text[320];
+  const auto at = static_cast<int64_t>(where);
+  std::snprintf(text, sizeof(text),
+                "%zu of %zu elements beyond their bound; worst at row %lld column %lld: got %.9g, exact %.9g, bound %.3g "
+                "(%.3g of it), format %s",
+                wrong, got.size(), static_cast<long long>(at / columns), static_cast<long long>(at % columns), got[where],
+                e.exact[where], e.bound[where], worst, format_text(e.operand.format).c_str());
+  return text;
+}
+
+std::string run_trial(const Trial& trial, int threads, Workspace& space, const std::vector<Expected>& expected,
+                      std::vector<unsigned char>* bits) {
+  space.restore();
+  for (const Expected& e : expected) {
+    if (e.poison) poison(e.operand);
+  }
+  AlignedBuffer scratch(trial.scratch_bytes + kGuard);
+  std::memset(scratch.data(), 0xff, trial.scratch_bytes + kGuard);
+  trial.run(test_stream(threads, scratch.data()));
+
+  std::string failure;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const Expected& e = expected[i];
+    if (i == 0 && plant_failure()) corrupt(e.operand);
+    for (int64_t r = 0; r < row_count(e.operand.values); ++r) {
+      const auto* row = static_cast<const unsigned char*>(row_address(e.operand.values, r));
+      bits->insert(bits->end(), row, row + row_bytes(e.operand));
+    }
+    const std::string wrong = compare(e, decode(e.operand));
+    if (!wrong.empty()) failure += trial.what + ", output " + std::to_string(i) + ": " + wrong + "\n";
+    space.restore_elements(e.operand);
+  }
+  const auto* guard = static_cast<const unsigned char*>(scratch.data()) + trial.scratch_bytes;
+  for (size_t i = 0; i < kGuard; ++i) {
+    if (guard[i] != 0xff) {
+      failure += trial.what + ": wrote beyond its scratch\n";
+      break;
+    }
+  }
+  if (!space.unchanged()) failure += trial.what + ": wrote outside of its outputs\n";
+  return failure;
+}
+
+void report_rows(const std::string& op, const std::map<std::string, RowCount>& rows) {
+  if (rows.empty()) ADD_FAILURE() << op << ": no rows in any table";
+  for (const auto& [name, count] : rows) {
+    if (count.runs == 0) ADD_FAILURE() << name << ": never exercised";
+    std::printf("  %s: %d problems", name.c_str(), count.runs);
+    for (const auto& [reason, times] : count.refusals) std::printf("; refused %d: %s", times, reason.c_str());
+    std::printf("\n");
+  }
+}
+
+}  // namespace quamba2::testing

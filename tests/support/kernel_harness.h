@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Walks the kernel tables of the CPU: every level that the machine has, every row, 1 to 3 threads, every problem. A row
+// that supports a problem runs on poisoned outputs and must stay within the derived bound of the reference, give the
+// same bits whatever the threads, and leave all other memory alone; a refusal is counted by its reason.
+//
+//   KernelTest<RmsNormArgs> test;
+//   for (...) test.check(name, workspace, args, clip);
+//   test.finish();  // fails where a row was never exercised
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/cpu/table.h"
+#include "support/kernel_ops.h"
+#include "support/tolerance.h"
+#include "support/workspace.h"
+
+namespace quamba2::testing {
+
+// A stream of `threads` threads with `scratch`.
+Stream test_stream(int threads, void* scratch);
+
+// One output of a problem: where the kernel writes, and what it should write.
+struct Expected {
+  Operand operand;
+  bool poison;
+  std::vector<double> exact, bound;
+};
+
+// One kernel on one problem, without its types.
+struct Trial {
+  std::string what;  // op, row, problem, seed, threads
+  std::function<void(const Stream&)> run;
+  size_t scratch_bytes = 0;
+};
+
+// Runs and compares; `bits` receives the outputs' bytes. Returns the failure as text, or nothing.
+std::string run_trial(const Trial& trial, int threads, Workspace& space, const std::vector<Expected>& expected,
+                      std::vector<unsigned char>* bits);
+
+// The element of `expected` that is worst, if it is outside of its bound.
+std::string compare(const Expected& expected, const std::vector<double>& got);
+
+struct RowCount {
+  int runs = 0;
+  std::map<std::string, int> refusals;
+};
+void report_rows(const std::string& op, const std::map<std::string, RowCount>& rows);
+
+template <class Args>
+class KernelTest {
+ public:
+  // `clip`: scales of integer outputs as a share of absmax / 127 of the exact result. `in_place`: out lies over an input.
+  void check(const std::string& name, uint64_t seed, const std::shared_ptr<Workspace>& space, Args args,
+             double clip = 0.9, bool in_place = false) {
+    const std::vector<Expected> expected = expect(*space, args, clip, in_place);
+    for (const KernelTable* table : cpu_tables()) {
+      const KernelRows<Args> rows = rows_of(*table, args);
+      for (int32_t r = 0; r < rows.count; ++r) {
+        RowCount& count = rows_[rows.rows[r].name];
+        const Verdict verdict = rows.rows[r].supports(args);
+        if (verdict.refusal) {
+          ++count.refusals[verdict.refusal];
+          continue;
+        }
+        ++count.runs;
+        run_row(rows.rows[r], name + " seed " + std::to_string(seed), *space, args, expected);
+      }
+    }
+  }
+
+  void finish() const { report_rows(op_name(Args{}), rows_); }
+
+ private:
+  // Runs the reference with f64 outputs.
+  static std::vector<Expected> expect(Workspace& space, Args& args, double clip, bool in_place) {
+    Args exact = args;
+    std::vector<Output> wide = outputs_of(exact), real = outputs_of(args);
+    for (size_t i = 0; i < wide.size(); ++i) {
+      const TensorView& v = real[i].operand->values;
+      const Operand narrow = *real[i].operand;
+      *wide[i].operand = Operand{};
+      wide[i].operand->format.storage = DType::kF64;
+      wide[i].operand->values = space.view(DType::kF64, std::vector<int32_t>(v.dim, v.dim + v.rank));
+      if (real[i].read_first) encode(decode(narrow), *wide[i].operand);
+    }
+    run_reference(exact);
+    const Bounds bound = bounds(exact, args);
+    std::vector<Expected> expected;
+    for (size_t i = 0; i < wide.size(); ++i) {
+      const std::vector<double> values = decode(*wide[i].operand);
+      if (!real[i].read_first && !in_place && real[i].operand->format.levels > 0) set_scales(*real[i].operand, values, clip);
+      expected.push_back({*real[i].operand, !real[i].read_first && !in_place, values, bound[i]});
+    }
+    space.take_snapshot();
+    return expected;
+  }
+
+  static void run_row(const Kernel<Args>& row, const std::string& problem, Workspace& space, Args args,
+                      const std::vector<Expected>& expected) {
+    space.restore();
+    AlignedBuffer prepared;
+    if constexpr (requires { args.prepared; }) {
+      if (row.prepare) {
+        prepared = AlignedBuffer(row.prepared_bytes(args) + 64);
+        row.prepare(args, prepared.data(), test_stream(1, nullptr));
+        args.prepared = prepared.data();
+      }
+    }
+    std::vector<unsigned char> first;
+    for (int threads = 1; threads <= 3; ++threads) {
+      Trial trial;
+      trial.what = std::string(row.name) + ", " + problem + ", " + std::to_string(threads) + " threads";
+      trial.run = [&](const Stream& stream) { row.run(args, stream); };
+      trial.scratch_bytes = row.scratch_bytes ? row.scratch_bytes(args, threads) : 0;
+      std::vector<unsigned char> bits;
+      const std::string failure = run_trial(trial, threads, space, expected, &bits);
+      if (!failure.empty()) ADD_FAILURE() << failure;
+      if (threads == 1) first = bits;
+      if (bits != first) ADD_FAILURE() << trial.what << ": other bits than with 1 thread";
+    }
+    space.restore();
+  }
+
+  std::map<std::string, RowCount> rows_;
+};
+
+}  // namespace quamba2::testing
