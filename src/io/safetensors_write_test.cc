@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is written is read back, in one file or in shards, and an interrupted write leaves nothing.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <cstring>
 
 #include "base/file.h"
@@ -105,6 +107,21 @@ TEST(SafetensorsWrite, TensorLargerThanAShardGetsItsOwn) {
   const auto files =
       write_checkpoint(directory, {{"a", filled(DType::kU8, {100}, 1)}, {"b", filled(DType::kU8, {1}, 1)}}, 10);
   EXPECT_EQ(files.size(), 3u);
+}
+
+TEST(SafetensorsWrite, WriteThatStopsHalfwayLeavesNothing) {
+  const std::string directory = testing::temporary_directory();
+  rlimit old{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit small = old;
+  small.rlim_cur = 4096;
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const std::string message = error_of([&] { write_checkpoint(directory, {{"a", filled(DType::kU8, {100000}, 1)}}); });
+  setrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_NE(message.find("cannot write (" + directory), std::string::npos) << message;
+  EXPECT_TRUE(list_files(directory).empty());
 }
 
 TEST(SafetensorsWrite, FailuresLeaveNothingBehind) {

@@ -114,6 +114,16 @@ TEST(TorchCheckpoint, ReadsZip64AndFindsItsFaults) {
   EXPECT_NE(refusal(changed).find("entry \"m/data.pkl\" lacks its ZIP64 field"), std::string::npos) << refusal(changed);
 }
 
+TEST(TorchCheckpoint, ReadsWhatPythonZips) {
+  for (const char* name : {"stored", "deflated", "zip64"}) {
+    const auto tensors = read_torch_checkpoint(testing::source_path("tests/fuzz/corpus/torch_zip/") + name);
+    ASSERT_EQ(tensors.size(), 3u) << name;
+    EXPECT_EQ(to_floats(tensors.at("a")), (std::vector<float>{0, 1, 2, 3, 4, 5})) << name;
+    EXPECT_EQ(to_floats(tensors.at("b")), (std::vector<float>{0, 3, 1, 4, 2, 5})) << name;
+    EXPECT_EQ(to_floats(tensors.at("c")), (std::vector<float>{5})) << name;
+  }
+}
+
 TEST(TorchCheckpoint, EveryTruncationIsAnError) {
   const std::string file = simple_checkpoint();
   for (size_t n = 0; n < file.size(); ++n) EXPECT_NE(refusal(file.substr(0, n)), "") << n;
@@ -156,6 +166,15 @@ TEST(TorchCheckpoint, MissingAndShortStoragesAreNamed) {
   EXPECT_NE(missing.find("tensor \"a.weight\"): its data, entry m/data/0, is missing"), std::string::npos) << missing;
   const std::string short_one = refusal(testing::checkpoint(pickle, {floats(5)}));
   EXPECT_NE(short_one.find("should have 24 bytes, but has 20"), std::string::npos) << short_one;
+}
+
+TEST(TorchCheckpoint, EntryPastTheEndOfTheFileIsRefused) {
+  const std::string pickle =
+      pkl::program({{"a", pkl::tensor(pkl::storage("FloatStorage", "0", 1000), 0, {1000}, {1})}});
+  std::string file = testing::checkpoint(pickle, {floats(6)});
+  const size_t sizes = file.rfind("PK\x01\x02") + 20;  // the directory's record of data/0: packed and content size
+  file.replace(sizes, 8, testing::little(4000, 4) + testing::little(4000, 4));
+  EXPECT_NE(refusal(file).find("entry \"m/data/0\" has 4000 bytes at byte "), std::string::npos) << refusal(file);
 }
 
 struct Layout {

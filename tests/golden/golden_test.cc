@@ -7,6 +7,8 @@
 
 #include "api/load_model.h"
 #include "backend/executor.h"
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/table.h"
 #include "backends/reference/reference.h"
 #include "io/safetensors.h"
 #include "support/paths.h"
@@ -110,6 +112,16 @@ class Golden : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(Golden, ReferenceAgreesToDoublePrecision) { check(make_reference_backend(), kDoubleBound); }
+
+
+TEST_P(Golden, EveryCpuLevelAgreesToSinglePrecision) {
+  for (const KernelTable* table : cpu_tables()) {
+    for (int threads : {1, 2}) {
+      SCOPED_TRACE(std::string(table->name) + ", threads " + std::to_string(threads));
+      check(make_cpu_backend(threads, *table), kFloatBound);
+    }
+  }
+}
 
 INSTANTIATE_TEST_SUITE_P(All, Golden, ::testing::ValuesIn(kModels), [](const auto& parameter) {
   std::string name = parameter.param;

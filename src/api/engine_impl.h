@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is behind Engine.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/executor.h"
+#include "graph/model.h"
+#include "quamba2/engine.h"
+
+namespace quamba2 {
+
+struct Engine::Impl {
+  std::string name, family, recipe;
+  int64_t vocab_size = 0;  // ids that may be sampled
+  std::shared_ptr<const Backend> backend;
+  std::unique_ptr<Executor> executor;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::vector<int32_t> eos;
+  std::string directory;
+};
+
+// "cpu" or "reference"; throws Error{kUsage} for others.
+std::shared_ptr<const Backend> make_backend(const std::string& device, int threads);
+
+}  // namespace quamba2
