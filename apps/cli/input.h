@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files that options name; `-` is standard input.
+#pragma once
+
+#include <string>
+
+namespace quamba2::cli {
+
+// Throws Error{kModelFile} that names `option`, or Error{kInterrupted}.
+std::string read_input(const std::string& path, const std::string& option);
+
+// Does the path name something that is there?
+bool exists(const std::string& path);
+// The directory of a model that may be named by a file in it.
+std::string model_directory(const std::string& model);
+// Can a new entry be made beside `path`? Throws Error{kRuntime} that says why not.
+void check_writable_place(const std::string& path, const std::string& option);
+
+}  // namespace quamba2::cli

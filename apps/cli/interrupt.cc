@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "interrupt.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdlib>
+
+namespace quamba2::cli {
+namespace {
+
+volatile sig_atomic_t asked = 0;
+
+void on_signal(int signal) {
+  asked = signal;
+  static const char kText[] = "\nstopping; once more ends at once\n";
+  if (isatty(STDERR_FILENO)) {
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, kText, sizeof(kText) - 1);
+  }
+}
+
+void handle(int signal, void (*handler)(int), int flags) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = flags;  // without SA_RESTART: a read that waits for input ends
+  sigaction(signal, &action, nullptr);
+}
+
+// A process started in the background by a shell ignores SIGINT, and goes on doing so.
+void catch_unless_ignored(int signal) {
+  struct sigaction old {};
+  sigaction(signal, nullptr, &old);
+  if (old.sa_handler != SIG_IGN) handle(signal, on_signal, static_cast<int>(SA_RESETHAND));
+}
+
+}  // namespace
+
+void catch_interrupts() {
+  catch_unless_ignored(SIGINT);
+  catch_unless_ignored(SIGTERM);
+  handle(SIGPIPE, SIG_IGN, 0);
+}
+
+int interrupted() { return asked; }
+
+void end_by_pipe() {
+  handle(SIGPIPE, SIG_DFL, 0);
+  raise(SIGPIPE);
+  _exit(141);  // where the signal is blocked: what a shell reports for it
+}
+
+}  // namespace quamba2::cli

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// bench: speed against what the machine allows, in llama-bench's table.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli.h"
+#include "interrupt.h"
+#include "json.h"
+#include "suggest.h"
+#include "table.h"
+#include "units.h"
+
+namespace quamba2::cli {
+namespace {
+
+struct BenchArgs {
+  std::string model, prompts = "512", generations = "128", batches = "1", threads, format = "md";
+  int repetitions = 5;
+  bool no_warm_up = false;
+};
+
+// A row, and what it was measured with.
+struct Measured {
+  BenchRow row;
+  int threads = 0;
+  int64_t batch = 1;
+};
+
+[[noreturn]] void bad_list(const std::string& option, const std::string& part) {
+  throw Error(ErrorCode::kUsage, "bad value", option, "'" + part + "' is not a number, nor a range of them",
+              "give a list as 128,512 or a range as 128-512+128 or 128-1024*2");
+}
+
+int64_t parse_number(const std::string& text, const std::string& option, const std::string& part) {
+  if (text.empty() || text.size() > 9 || text.find_first_not_of("0123456789") != std::string::npos) bad_list(option, part);
+  return std::stoll(text);
+}
+
+// "1,4" and llama-bench's ranges: "2-8" (by 1), "2-8+2", "2-8*2".
+std::vector<int64_t> parse_list(const std::string& text, const std::string& option) {
+  std::vector<int64_t> out;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    const std::string part = text.substr(at, end - at);
+    const size_t dash = part.find('-'), step_at = part.find_first_of("+*");
+    const int64_t first = parse_number(part.substr(0, dash), option, part);
+    int64_t last = first, step = 1;
+    if (dash != std::string::npos) {
+      last = parse_number(part.substr(dash + 1, step_at == std::string::npos ? step_at : step_at - dash - 1), option, part);
+      if (step_at != std::string::npos) step = parse_number(part.substr(step_at + 1), option, part);
+    }
+    const bool times = step_at != std::string::npos && part[step_at] == '*';
+    if (last < first || step < (times ? 2 : 1) || (times && first == 0)) bad_list(option, part);
+    for (int64_t value = first; value <= last; value = times ? value * step : value + step) {
+      out.push_back(value);
+      if (out.size() > 1000) bad_list(option, part);
+    }
+    at = end + 1;
+  }
+  return out;
+}
+
+std::vector<int64_t> without_zero(std::vector<int64_t> list) {
+  list.erase(std::remove(list.begin(), list.end(), 0), list.end());
+  return list;
+}
+
+std::string share_of_ceiling(const BenchRow& row) {
+  return row.ceiling > 0 ? fmt::format("{:.0f} %", 100 * row.mean / row.ceiling) : "-";
+}
+
+std::string model_text(const Model& m) {
+  return fmt::format("{} {} {}", m.family(), human_count(m.parameters()), m.recipe().empty() ? "plain" : m.recipe());
+}
+
+Table make_table(const BenchArgs& args, const Model& model, const std::string& device, const std::vector<Measured>& all) {
+  const bool show_batch = std::any_of(all.begin(), all.end(), [](const Measured& m) { return m.batch != 1; });
+  Table table;
+  table.column("model");
+  for (const char* title : {"size", "params"}) table.column(title, Align::kRight);
+  table.column("backend");
+  table.column("threads", Align::kRight);
+  if (show_batch) table.column("batch", Align::kRight);
+  table.column("test");
+  table.column("t/s", Align::kRight);
+  table.column("of ceiling", Align::kRight);
+  table.column("ceiling");
+  for (const Measured& m : all) {
+    std::vector<std::string> cells = {model_text(model), binary_bytes(model.weight_bytes()), human_count(model.parameters()),
+                                      device == "cpu" ? "CPU" : device, m.threads > 0 ? fmt::format("{}", m.threads) : "all"};
+    if (show_batch) cells.push_back(fmt::format("{}", m.batch));
+    cells.insert(cells.end(), {m.row.test, fmt::format("{:.2f} ± {:.2f}", m.row.mean, m.row.deviation),
+                               share_of_ceiling(m.row), m.row.ceiling_text});
+    table.row(cells);
+  }
+  return table;
+}
+
+std::string rows_json(const Model& model, const BenchReport& report, const std::string& description,
+                      const std::vector<Measured>& all, bool lines) {
+  std::string out;
+  Json whole(lines);
+  if (!lines) whole.open_array();
+  for (const Measured& m : all) {
+    Json line(true);
+    Json& json = lines ? line : whole;
+    json.open_object().field("version", QUAMBA2_VERSION).field("machine", report.machine);
+    json.field("engine", description).field("model", model.name()).field("family", model.family());
+    json.field("recipe", model.recipe()).field("weight_bytes", model.weight_bytes());
+    json.field("parameters", model.parameters()).field("threads", m.threads).field("batch", m.batch);
+    json.field("test", m.row.test).field("tokens_per_second", m.row.mean).field("deviation", m.row.deviation);
+    json.field("samples", m.row.samples).field("ceiling", m.row.ceiling).field("ceiling_text", m.row.ceiling_text);
+    json.field("work_per_token", m.row.work).field("read_bandwidth", report.read_bandwidth);
+    json.field("fma_peak", report.fma_peak).field("int8_peak", report.int8_peak).close();
+    if (lines) out += line.text();
+  }
+  return lines ? out : whole.close().text();
+}
+
+int bench_verb(Session& s, const BenchArgs& args) {
+  BenchOptions options;
+  options.prompts = without_zero(parse_list(args.prompts, "--n-prompt"));
+  options.generations = without_zero(parse_list(args.generations, "--n-gen"));
+  options.repetitions = args.repetitions;
+  options.warm_up = !args.no_warm_up;
+  const std::vector<int64_t> batches = without_zero(parse_list(args.batches, "--batch"));
+  const std::vector<int64_t> threads =
+      args.threads.empty() ? std::vector<int64_t>{thread_count(s.common)} : parse_list(args.threads, "--threads");
+  if (batches.empty()) bad_list("--batch", args.batches);
+  const Model model = Model::from_pretrained(args.model);
+  std::vector<Measured> all;
+  BenchReport report;
+  std::string description;
+  for (const int64_t t : threads) {
+    for (const int64_t b : batches) {
+      EngineOptions engine_of = engine_options(s.common);
+      engine_of.threads = static_cast<int>(t);
+      engine_of.max_sequences = static_cast<int>(b);
+      Engine engine(model, engine_of);
+      description = engine.description();
+      options.batch = static_cast<int>(b);
+      report = bench(engine, options);
+      for (BenchRow& row : report.rows) all.push_back({std::move(row), engine_of.threads, b});
+      if (interrupted()) throw Error(ErrorCode::kInterrupted, "interrupted", "", "");
+    }
+  }
+  const std::string format = s.common.json ? "json" : args.format;
+  if (format == "json" || format == "jsonl") {
+    s.out.write(rows_json(model, report, description, all, format == "jsonl"));
+    return 0;
+  }
+  const Table table = make_table(args, model, s.common.device, all);
+  s.out.write(format == "csv" ? table.csv() : table.markdown());
+  s.progress.note(fmt::format("{}; {}; ceilings measured in this run", report.machine, description));
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_verb(Program* program) {
+  auto args = std::make_shared<BenchArgs>();
+  CLI::App* verb = add_verb(program, &program->root, "bench", "Measure", "measure speed against the machine's ceiling",
+                            "quamba2 bench mamba2-130m-w4a16 -p 128,512 -n 128 -t 1,2", kDevice | kJson);
+  verb->add_option("MODEL", args->model, "model directory, weights file in one, or org/name")->required();
+  verb->add_option("-p,--n-prompt", args->prompts, "prompt lengths (default 512; 0: none)")->option_text("LIST");
+  verb->add_option("-n,--n-gen", args->generations, "tokens to generate (default 128; 0: none)")->option_text("LIST");
+  verb->add_option("-b,--batch", args->batches, "sequences decoded together (default 1)")->option_text("LIST");
+  verb->add_option("-t,--threads", args->threads, "threads (default: OMP_NUM_THREADS, else all)")->option_text("LIST");
+  at_least(verb->add_option("-r,--repetitions", args->repetitions, "times that each test runs (default 5)"), 1);
+  one_of(verb->add_option("-o,--format", args->format, "of the output (default md)"), {"md", "csv", "json", "jsonl"});
+  verb->add_flag("--no-warmup", args->no_warm_up, "measure the first run too");
+  verb->footer("Example:\n  quamba2 bench mamba2-130m-w4a16 -p 128,512 -n 128 -t 1,2\n\n"
+               "LIST is 128,512, or a range as 128-512+128 or 1-8*2; lists multiply.");
+  set_action(program, verb, args, bench_verb);
+}
+
+}  // namespace quamba2::cli

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// quantize, and recipes.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli.h"
+#include "input.h"
+#include "json.h"
+#include "suggest.h"
+#include "table.h"
+#include "units.h"
+
+namespace quamba2::cli {
+namespace {
+
+struct QuantizeArgs {
+  std::string model, output, calibration;
+  bool force = false, dry_run = false;
+  QuantizeOptions options;
+};
+
+RecipeInfo find_recipe(const std::string& name) {
+  std::vector<std::string> known;
+  for (const RecipeInfo& recipe : recipes()) {
+    if (recipe.name == name) return recipe;
+    known.push_back(recipe.name);
+  }
+  throw Error(ErrorCode::kUsage, "unknown recipe '" + name + "'", "--recipe", "known are " + listed(known),
+              did_you_mean(name, known, "see 'quamba2 recipes'"));
+}
+
+// The file with calibration text: the one given, else the model's own; empty where the recipe needs none.
+std::string calibration_file(const QuantizeArgs& args, const RecipeInfo& recipe) {
+  if (!args.calibration.empty()) return args.calibration;
+  if (!recipe.needs_calibration) return "";
+  const std::string own = model_directory(args.model) + "/calib.txt";
+  if (exists(own)) return own;
+  throw Error(ErrorCode::kUsage, "no calibration text", "--calib",
+              "recipe " + recipe.name + " measures activations, and there is no " + own,
+              "give a text file of a few hundred kB that is like what the model will read");
+}
+
+// Everything that can be known before minutes of work.
+void check_target(const QuantizeArgs& args) {
+  if (exists(args.output) && !args.force) {
+    throw Error(ErrorCode::kUsage, "the target is there already", args.output, "it is not overwritten unasked",
+                "give another --output, or --force");
+  }
+  check_writable_place(args.output, "--output");
+}
+
+std::string change_of_size(uint64_t before, uint64_t after) {
+  return fmt::format("{} -> {}, {:.2f} times smaller", human_bytes(before), human_bytes(after),
+                     static_cast<double>(before) / static_cast<double>(std::max<uint64_t>(1, after)));
+}
+
+void print_dry_run(Session& s, const QuantizeArgs& args, const RecipeInfo& recipe, const Model& model) {
+  const QuantizeOptions& o = args.options;
+  s.out.write(fmt::format("would quantize  {} ({})\n", args.model, describe(model)));
+  s.out.write(fmt::format("recipe          {}: {}\n", recipe.name, recipe.summary));
+  if (!o.calibration_text.empty()) {
+    s.out.write(fmt::format("calibration     {} windows of {} tokens from {}, seed {}\n", o.calibration_samples,
+                            o.calibration_window, human_bytes(o.calibration_text.size()), o.seed));
+  }
+  s.out.write(fmt::format("output          {}{}\n", args.output, exists(args.output) ? " (replaced)" : ""));
+}
+
+std::string report_json(const QuantizeArgs& args, const QuantizeReport& report) {
+  Json json;
+  json.open_object().field("model", args.model).field("output", args.output).field("recipe", args.options.recipe);
+  json.field("bytes_before", report.bytes_before).field("bytes_after", report.bytes_after).key("passes").open_array();
+  for (const PassReport& pass : report.passes) {
+    json.open_object().field("pass", pass.pass).field("seconds", pass.seconds).field("detail", pass.detail).close();
+  }
+  return json.close().close().text();
+}
+
+void print_report(Session& s, const QuantizeArgs& args, const QuantizeReport& report) {
+  size_t width = 0;
+  for (const PassReport& pass : report.passes) width = std::max(width, pass.pass.size());
+  for (const PassReport& pass : report.passes) {
+    s.out.write(fmt::format("{:<{}}  {:>8}  {}\n", pass.pass, width, human_seconds(pass.seconds), pass.detail));
+  }
+  s.out.write(fmt::format("{}: {}\n", args.output, change_of_size(report.bytes_before, report.bytes_after)));
+}
+
+int quantize_verb(Session& s, const QuantizeArgs& given) {
+  QuantizeArgs args = given;
+  const RecipeInfo recipe = find_recipe(args.options.recipe);
+  check_target(args);
+  const std::string text = calibration_file(args, recipe);
+  if (!text.empty()) args.options.calibration_text = read_input(text, "--calib");
+  args.options.threads = thread_count(s.common);
+  args.options.tokenizer = s.common.tokenizer;
+  Model model = Model::from_pretrained(args.model);
+  if (args.dry_run) {
+    print_dry_run(s, args, recipe, model);
+    return 0;
+  }
+  s.progress.note("quantizing " + args.model + " (" + describe(model) + ") with " + recipe.name +
+                  (text.empty() ? "" : ", calibrated on " + text));
+  const QuantizeReport report = quantize(model, args.options);
+  model.save(args.output, args.force);
+  if (s.common.json) s.out.write(report_json(args, report));
+  else print_report(s, args, report);
+  return 0;
+}
+
+struct RecipesArgs {};
+
+int recipes_verb(Session& s, const RecipesArgs&) {
+  if (s.common.json) {
+    Json json;
+    json.open_array();
+    for (const RecipeInfo& r : recipes()) {
+      json.open_object().field("name", r.name).field("summary", r.summary);
+      json.field("needs_calibration", r.needs_calibration).close();
+    }
+    s.out.write(json.close().text());
+    return 0;
+  }
+  Table table;
+  for (const char* title : {"recipe", "calibration", "what it does"}) table.column(title);
+  for (const RecipeInfo& r : recipes()) table.row({r.name, r.needs_calibration ? "needed" : "-", r.summary});
+  s.out.write(table.aligned(s.terminal.output_colour));
+  return 0;
+}
+
+}  // namespace
+
+void add_quantize_verbs(Program* program) {
+  auto args = std::make_shared<QuantizeArgs>();
+  QuantizeOptions& o = args->options;
+  CLI::App* verb = add_verb(program, &program->root, "quantize", "Quantize", "make a model smaller and faster",
+                            "quamba2 quantize mamba2-130m --recipe w8a8 --calib text.txt -o mamba2-130m-w8a8",
+                            kThreads | kTokenizer | kJson);
+  verb->add_option("MODEL", args->model, "model directory, weights file in one, or org/name")->required();
+  verb->add_option("-r,--recipe", o.recipe, "how to quantize: see 'quamba2 recipes'")->required()->option_text("RECIPE");
+  verb->add_option("-o,--output", args->output, "directory to write; it appears whole or not at all")
+      ->required()->option_text("DIR");
+  verb->add_option("--calib", args->calibration, "text to measure activations on (- for standard input; default: "
+                   "calib.txt beside the model)")->option_text("FILE");
+  at_least(verb->add_option("--calib-samples", o.calibration_samples, "windows taken from the text (default 128)"), 1);
+  at_least(verb->add_option("--calib-window", o.calibration_window, "tokens a window (default 512)"), 2);
+  one_of(verb->add_option("--table-bits", o.table_bits, "bits of embedding and head; 16 leaves them (default: the recipe's)"),
+         {"4", "6", "8", "16"});
+  at_least(verb->add_option("--seed", o.seed, "of every random choice (default 0)"), 0);
+  verb->add_option("--stop-after", o.stop_after, "write the model as this pass leaves it")->option_text("PASS");
+  repeated(verb->add_option("--skip", o.skip, "leave a pass out (again for more)")->option_text("PASS"));
+  verb->add_flag("-f,--force", args->force, "replace the output if it is there");
+  verb->add_flag("--dry-run", args->dry_run, "say what would be done, and do nothing");
+  set_action(program, verb, args, quantize_verb);
+
+  verb = add_verb(program, &program->root, "recipes", "Quantize", "list the recipes", "quamba2 recipes", kJson);
+  set_action(program, verb, std::make_shared<RecipesArgs>(), recipes_verb);
+}
+
+}  // namespace quamba2::cli

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a row of logits to the next token: penalties, temperature, top-k, top-p, min-p, then one draw. The order is that
+// of Hugging Face and vLLM.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/random.h"
+#include "quamba2/engine.h"
+
+namespace quamba2 {
+
+// Throws Error{kUsage} that names the option and its range. `max_tokens` and `stop` are looked at too.
+void check_sampling_options(const SamplingOptions& options);
+
+// One sequence's sampler. The same options, logits and history give the same tokens on every machine whose logits agree.
+class Sampler {
+ public:
+  // Ids from `vocab_size` on are padding rows and never come out.
+  Sampler(const SamplingOptions& options, int64_t vocab_size);
+
+  // The prompt counts for the repetition penalty alone; presence and frequency look at generated tokens only.
+  void observe_prompt(std::span<const int32_t> ids);
+  // A generated token, which `sample` does not note by itself.
+  void accept(int32_t id);
+
+  // `logits` holds a row of the head, padding included, and is used as scratch space. Greedy at temperature 0: the lowest
+  // id among the largest logits. Where logits tie at the edge of top-k, the lowest ids stay, so exactly k are left.
+  // Throws Error{kRuntime} for a NaN, and where every logit is -inf.
+  int32_t sample(std::span<float> logits);
+
+ private:
+  struct Candidate {
+    float logit;
+    int32_t id;
+  };
+  void apply_penalties(std::span<float> logits) const;
+  int32_t draw(std::span<const float> logits, float largest);
+  int32_t draw_sorted(std::span<const float> logits, float largest);
+  void select_largest(std::span<const float> logits, size_t count);
+  double weight(float logit, float largest) const;
+  size_t nucleus(std::span<const float> logits, float largest);
+  void note(int32_t id, bool generated);
+
+  SamplingOptions options_;
+  int64_t vocab_size_;
+  bool penalties_;
+  Random random_;
+  std::vector<int32_t> seen_;        // ids of prompt and text, each once
+  std::vector<bool> is_seen_;        // [vocab_size] where penalties are on, else empty, as the next
+  std::vector<int32_t> generated_;   // times that an id was generated
+  std::vector<Candidate> largest_;   // scratch of select_largest: sorted, largest logit first
+};
+
+}  // namespace quamba2
