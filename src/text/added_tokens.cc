@@ -97,6 +97,7 @@ AddedTokens AddedTokens::from_json(const Json* spec, const Bpe& bpe, const Norma
   const Json::Array& list = spec->as_array(where);
   for (size_t i = 0; i < list.size(); ++i) {
     AddedToken token = parse_token(list[i], id_limit, where + "[" + std::to_string(i) + "]");
+    token.decoded = token.normalized ? normalizer.apply(token.content) : token.content;
     if (token.content.empty() || added.holds(token)) continue;
     added.check(token, bpe, where + "[" + std::to_string(i) + "]");
     const auto index = static_cast<int32_t>(added.tokens_.size());
@@ -108,11 +109,7 @@ AddedTokens AddedTokens::from_json(const Json* spec, const Bpe& bpe, const Norma
     for (size_t i = 0; i < added.tokens_.size(); ++i) {
       const AddedToken& t = added.tokens_[i];
       if (t.special != special) continue;
-      if (t.normalized) {
-        added.normalized_.add(normalizer.apply(t.content), static_cast<int32_t>(i));
-      } else {
-        added.raw_.add(t.content, static_cast<int32_t>(i));
-      }
+      (t.normalized ? added.normalized_ : added.raw_).add(t.decoded, static_cast<int32_t>(i));
     }
   }
   return added;

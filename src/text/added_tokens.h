@@ -18,6 +18,7 @@ class Normalizer;
 
 struct AddedToken {
   std::string content;
+  std::string decoded;  // what it decodes to: `content`, normalized if it matches normalized text (as tokenizers 0.23)
   int32_t id = 0;
   bool special = false, normalized = false, lstrip = false, rstrip = false, single_word = false;
 };
@@ -68,7 +69,7 @@ class AddedTokens {
   bool holds(const AddedToken& token) const;
   void check(const AddedToken& token, const Bpe& bpe, const std::string& where) const;
   std::vector<AddedToken> tokens_;
-  StringMap<int32_t> by_content_;                 // index into tokens_
+  StringMap<int32_t> by_content_;               // index into tokens_
   std::unordered_map<int32_t, int32_t> by_id_;  // index into tokens_
   TokenTrie raw_, normalized_;
 };

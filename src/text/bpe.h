@@ -71,8 +71,8 @@ class Bpe {
   StringMap<int32_t> vocab_;
   std::vector<const std::string*> tokens_;  // by id; keys of vocab_
   MergeTable merges_;
-  int32_t byte_ids_[256];      // the token of a byte in the byte alphabet, or -1
-  int32_t fallback_ids_[256];  // the token <0xAB>, or -1
+  int32_t byte_ids_[256];        // the token of a byte in the byte alphabet, or -1
+  int32_t fallback_ids_[256];    // the token <0xAB>, or -1
   std::string prefix_, suffix_;  // continuing_subword_prefix, end_of_word_suffix
   int32_t unknown_ = -1;
   bool from_bytes_ = false, ignore_merges_ = false, byte_fallback_ = false, fuse_unknown_ = false;

@@ -13,7 +13,7 @@ constexpr size_t kScanLimit = 64;  // symbols; below, scanning beats the heap
 constexpr int32_t kNone = std::numeric_limits<int32_t>::max();
 
 struct Candidate {
-  int32_t rank, position, left, right;  // `left` and `right` as they were: an entry with others is stale
+  int32_t rank, position, left, right;        // `left` and `right` as they were: an entry with others is stale
   bool operator<(const Candidate& o) const {  // std::priority_queue gives the largest first
     return rank != o.rank ? rank > o.rank : position > o.position;
   }

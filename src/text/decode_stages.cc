@@ -207,7 +207,9 @@ class MetaspaceStage : public TokenStage {
       : TokenStage(next), mark_(Pattern::literal(std::move(mark))), drop_(drop_first) {}
 
  protected:
-  void take(const std::string& token) override { give(mark_.replace_all(token, std::exchange(drop_, false) ? "" : " ")); }
+  void take(const std::string& token) override {
+    give(mark_.replace_all(token, std::exchange(drop_, false) ? "" : " "));
+  }
 
  private:
   Pattern mark_;

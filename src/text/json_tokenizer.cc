@@ -18,7 +18,8 @@ int64_t id_limit_of(const Json& spec, const std::string& where) {
   if (const Json* vocab = require(spec, "model", where).find("vocab"); vocab != nullptr && vocab->is_object()) {
     tokens += static_cast<int64_t>(vocab->as_object(where).size());
   }
-  if (const Json* added = spec.find("added_tokens")) tokens += static_cast<int64_t>(added->as_array(where).size());
+  if (const Json* added = spec.find("added_tokens"))
+    tokens += static_cast<int64_t>(added->as_array(where + ": added_tokens").size());
   return 2 * tokens + kIdSlack;
 }
 
@@ -29,7 +30,7 @@ class ChainDecoder : public TextDecoder {
 
   void push(int32_t id, std::string* out) override {
     if (!tokenizer_.has(id) || (skip_special_ && tokenizer_.is_special(id))) return;
-    stream_.push(tokenizer_.text_of(id), out);
+    stream_.push(tokenizer_.decoded(id), out);
   }
   void finish(std::string* out) override { stream_.finish(out); }
 
@@ -49,8 +50,7 @@ JsonTokenizer::JsonTokenizer(const Json& spec, const std::string& where) {
   bpe_ = Bpe::from_json(require(spec, "model", where), pre_tokenizer_.leaves_bytes(), id_limit, where + ": model");
   added_ = AddedTokens::from_json(spec.find("added_tokens"), bpe_, normalizer_, id_limit, where + ": added_tokens");
   decode_chain_ = DecodeChain::from_json(spec.find("decoder"), where + ": decoder");
-  PostProcessor around =
-      PostProcessor::from_json(spec.find("post_processor"), id_limit, where + ": post_processor");
+  PostProcessor around = PostProcessor::from_json(spec.find("post_processor"), id_limit, where + ": post_processor");
   before_ = std::move(around.before);
   after_ = std::move(around.after);
   vocab_size_ = bpe_.id_end();
@@ -74,8 +74,13 @@ std::optional<int32_t> JsonTokenizer::token_id(std::string_view token) const {
   return bpe_.find(token);
 }
 
-std::string_view JsonTokenizer::text_of(int32_t id) const {
+std::string JsonTokenizer::token_text(int32_t id) const {
   if (const AddedToken* t = added_.by_id(id)) return t->content;
+  return std::string(bpe_.token(id));
+}
+
+std::string_view JsonTokenizer::decoded(int32_t id) const {
+  if (const AddedToken* t = added_.by_id(id)) return t->decoded;
   return bpe_.token(id);
 }
 

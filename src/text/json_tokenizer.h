@@ -24,11 +24,11 @@ class JsonTokenizer : public Tokenizer {
   std::unique_ptr<TextDecoder> new_decoder(bool skip_special) const override;
   int64_t vocab_size() const override { return vocab_size_; }
   std::optional<int32_t> token_id(std::string_view token) const override;
-  std::string token_text(int32_t id) const override { return std::string(text_of(id)); }
+  std::string token_text(int32_t id) const override;
   bool is_special(int32_t id) const override { return added_.is_special(id); }
 
   bool has(int32_t id) const { return added_.by_id(id) != nullptr || bpe_.has(id); }
-  std::string_view text_of(int32_t id) const;
+  std::string_view decoded(int32_t id) const;  // what the decoder is given
   const DecodeChain& decode_chain() const { return decode_chain_; }
 
  protected:

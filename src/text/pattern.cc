@@ -60,9 +60,9 @@ Pattern Pattern::regex(const std::string& expression, const std::string& where) 
   auto code = std::make_shared<Code>();
   int error = 0;
   PCRE2_SIZE offset = 0;
-  code->code = pcre2_compile(pcre(translated), translated.size(),
-                             PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset,
-                             nullptr);
+  code->code =
+      pcre2_compile(pcre(translated), translated.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
   if (code->code == nullptr) fail(message_of(error) + " in " + expression);
   pcre2_jit_compile(code->code, PCRE2_JIT_COMPLETE);  // without JIT support the interpreter runs it
   code->context = pcre2_match_context_create(nullptr);
@@ -77,7 +77,8 @@ Pattern Pattern::from_json(const Json& value, const std::string& where) {
   if (value.is_string()) return literal(value.as_string(where));
   if (const Json* text = value.find("String")) return literal(text->as_string(where + ".String"));
   if (const Json* text = value.find("Regex")) return regex(text->as_string(where + ".Regex"), where + ".Regex");
-  throw Error(ErrorCode::kModelFile, "unsupported tokenizer", where, "a pattern is {\"String\": ...} or {\"Regex\": ...}");
+  throw Error(ErrorCode::kModelFile, "unsupported tokenizer", where,
+              "a pattern is {\"String\": ...} or {\"Regex\": ...}");
 }
 
 Pattern::Matcher::Matcher(const Pattern& pattern, std::string_view text) : pattern_(pattern), text_(text) {

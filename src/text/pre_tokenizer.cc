@@ -18,8 +18,9 @@ class ByteLevelStage : public PreTokenizerStage {
  public:
   ByteLevelStage(bool add_prefix_space, bool use_regex, bool map)
       : add_prefix_space_(add_prefix_space), map_(map), words_(nullptr) {
-    if (use_regex) words_ = make_pattern_split(Pattern::regex(std::string(kGpt2Pattern), "ByteLevel"),
-                                               SplitBehavior::kIsolated, false);
+    if (use_regex)
+      words_ =
+          make_pattern_split(Pattern::regex(std::string(kGpt2Pattern), "ByteLevel"), SplitBehavior::kIsolated, false);
   }
 
   void split(std::string_view text, bool at_start, const PieceSink& sink) const override {
@@ -145,7 +146,8 @@ void PreTokenizer::run(size_t stage, std::string_view text, bool at_start, const
     stages_[stage]->split(text, at_start, sink);
     return;
   }
-  stages_[stage]->split(text, at_start, [&](std::string_view piece, bool first) { run(stage + 1, piece, first, sink); });
+  stages_[stage]->split(text, at_start,
+                        [&](std::string_view piece, bool first) { run(stage + 1, piece, first, sink); });
 }
 
 void PreTokenizer::split(std::string_view text, bool at_start, const PieceSink& sink) const {

@@ -3,6 +3,8 @@
 
 #include <sentencepiece_processor.h>
 
+#include <exception>
+
 #include "quamba2/error.h"
 #include "text/pattern.h"
 #include "text/text_decoder.h"
@@ -85,15 +87,23 @@ class PieceDecoder : public TextDecoder {
   Pattern mark_ = Pattern::literal(std::string(kSpaceMark));
 };
 
+// Empty when it worked. The library reports most faults by status, and some by exceptions of the code that it uses.
+std::string load_failure(std::string_view model, sentencepiece::SentencePieceProcessor* processor) {
+  try {
+    const auto status = processor->LoadFromSerializedProto(model);
+    return status.ok() ? std::string() : std::string(status.error_message()) + " (SentencePiece)";
+  } catch (const std::exception& e) {
+    return std::string(e.what()) + " (SentencePiece)";
+  }
+}
+
 }  // namespace
 
 SentencePieceTokenizer::SentencePieceTokenizer(std::string_view model, const std::string& where) {
   sentencepiece::logging::SetMinLogLevel(kSilent);
   processor_ = std::make_unique<sentencepiece::SentencePieceProcessor>();
-  const auto status = processor_->LoadFromSerializedProto(model);
-  if (!status.ok()) {
-    throw Error(ErrorCode::kModelFile, "invalid SentencePiece model", where, status.error_message(),
-                "check that the file is complete");
+  if (const std::string why = load_failure(model, processor_.get()); !why.empty()) {
+    throw Error(ErrorCode::kModelFile, "invalid SentencePiece model", where, why, "check that the file is complete");
   }
   read_pieces(where);
   probe_decoding();

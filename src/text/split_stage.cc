@@ -34,8 +34,7 @@ Spans join(const Spans& in, Joins joins) {
 // `spans` cover the text. A match joins its neighbour only if that one is no match.
 Spans arrange(Spans spans, SplitBehavior behavior) {
   switch (behavior) {
-    case SplitBehavior::kIsolated:
-      return spans;
+    case SplitBehavior::kIsolated: return spans;
     case SplitBehavior::kRemoved:
       spans.erase(std::remove_if(spans.begin(), spans.end(), [](const Span& s) { return s.match; }), spans.end());
       return spans;

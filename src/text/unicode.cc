@@ -15,9 +15,8 @@ namespace quamba2 {
 namespace {
 
 bool in_ranges(std::span<const CodeRange> ranges, char32_t c) {
-  const auto it = std::upper_bound(ranges.begin(), ranges.end(), c, [](char32_t v, const CodeRange& r) {
-    return v < r.first;
-  });
+  const auto it =
+      std::upper_bound(ranges.begin(), ranges.end(), c, [](char32_t v, const CodeRange& r) { return v < r.first; });
   return it != ranges.begin() && c <= std::prev(it)->last;
 }
 
@@ -40,17 +39,12 @@ struct FormTraits {
 
 FormTraits traits_of(NormalForm form) {
   constexpr auto kCanonical = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
-  constexpr auto kCompatible =
-      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
+  constexpr auto kCompatible = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
   switch (form) {
-    case NormalForm::kNfc:
-      return {0x300, kCanonical, true};
-    case NormalForm::kNfd:
-      return {0xC0, kCanonical, false};
-    case NormalForm::kNfkc:
-      return {0xA0, kCompatible, true};
-    case NormalForm::kNfkd:
-      return {0xA0, kCompatible, false};
+    case NormalForm::kNfc: return {0x300, kCanonical, true};
+    case NormalForm::kNfd: return {0xC0, kCanonical, false};
+    case NormalForm::kNfkc: return {0xA0, kCompatible, true};
+    case NormalForm::kNfkd: return {0xA0, kCompatible, false};
   }
   QUAMBA2_CHECK(false, "no such normal form");
 }
@@ -70,25 +64,51 @@ void reorder_marks(std::vector<utf8proc_int32_t>* text) {
   }
 }
 
+// Appends `points`, decomposed already, to `out`.
+void append_composed(std::vector<utf8proc_int32_t>* points, bool compose, std::string* out) {
+  reorder_marks(points);
+  if (compose) {
+    const auto n = utf8proc_normalize_utf32(points->data(), static_cast<utf8proc_ssize_t>(points->size()),
+                                            static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+    QUAMBA2_CHECK(n >= 0, "utf8proc refused to compose");
+    points->resize(static_cast<size_t>(n));
+  }
+  for (utf8proc_int32_t c : *points) {
+    if (c == 0x11938) {  // a composition that kUnnormalized rules out
+      utf8_append(0x11935, out);
+      utf8_append(0x11930, out);
+    } else {
+      utf8_append(static_cast<char32_t>(c), out);
+    }
+  }
+  points->clear();
+}
+
 void append_normalized(std::string_view text, const FormTraits& traits, std::string* out) {
   std::vector<utf8proc_int32_t> points;
   points.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
+    const char32_t c = utf8_next(text, &at);
+    if (in_ranges(kUnnormalized, c)) {
+      append_composed(&points, traits.compose, out);
+      utf8_append(c, out);
+      continue;
+    }
     utf8proc_int32_t expanded[32];  // the longest decomposition (U+FDFA) has 18
     int boundary_class = 0;
-    const auto n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(utf8_next(text, &at)), expanded, 32,
-                                           traits.decompose, &boundary_class);
+    const auto n =
+        utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), expanded, 32, traits.decompose, &boundary_class);
     QUAMBA2_CHECK(n >= 0 && n <= 32, "a decomposition of more than 32 characters");
     points.insert(points.end(), expanded, expanded + n);
   }
-  reorder_marks(&points);
-  if (traits.compose) {
-    const auto n = utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()),
-                                            static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-    QUAMBA2_CHECK(n >= 0, "utf8proc refused to compose");
-    points.resize(static_cast<size_t>(n));
+  append_composed(&points, traits.compose, out);
+}
+
+char32_t lower_of(char32_t c) {
+  for (const LowerRange& r : kNewLower) {
+    if (c >= r.first && c <= r.last) return static_cast<char32_t>(static_cast<int32_t>(c) + r.distance);
   }
-  for (utf8proc_int32_t c : points) utf8_append(static_cast<char32_t>(c), out);
+  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
 }
 
 }  // namespace
@@ -133,7 +153,9 @@ bool is_word(char32_t c) {
       (c >= 0x1F170 && c <= 0x1F189)) {
     return true;
   }
-  return k == UTF8PROC_CATEGORY_CN && in_ranges(kNewLetters, c);
+  if (k != UTF8PROC_CATEGORY_CN) return false;
+  const bool new_digit = in_ranges(kNewNumbers, c) && !(c >= 0x1D2C0 && c <= 0x1D2D3);  // those are No
+  return new_digit || in_ranges(kNewLetters, c);
 }
 
 std::string normalize(std::string_view text, NormalForm form) {
@@ -166,7 +188,7 @@ std::string to_lower(std::string_view text) {
     if (c == 0x130) {  // the one character whose lower case has two
       out += "i\xCC\x87";
     } else {
-      utf8_append(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), &out);
+      utf8_append(lower_of(c), &out);
     }
   }
   return out;

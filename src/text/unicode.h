@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Properties of code points and the normal forms, as Hugging Face's `tokenizers` sees them. Tables come from utf8proc
-// (Unicode 15); code points that Unicode 16 added to letters and numbers are listed in unicode_tables.h, so that both
-// the hand-written scanner and the regular expressions agree with tokenizers 0.23 on every code point.
+// (Unicode 15). Its classes follow Unicode 16 there and its normal forms Unicode 9; unicode_tables.h lists the code
+// points in between, so that ids agree with tokenizers 0.23 on all of Unicode. Known rest: \p{..} of sub-categories and
+// scripts in a regular expression (PCRE2 10.42 has Unicode 14), and `single_word` beside marks since Unicode 16.
 #pragma once
 
 #include <cstdint>

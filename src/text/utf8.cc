@@ -86,14 +86,10 @@ char32_t utf8_next(std::string_view text, size_t* at) {
   const size_t length = utf8_length(text[*at]);
   *at += length;
   switch (length) {
-    case 1:
-      return p[0];
-    case 2:
-      return (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu);
-    case 3:
-      return (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
-    default:
-      return (p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu);
+    case 1: return p[0];
+    case 2: return (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu);
+    case 3: return (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
+    default: return (p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu);
   }
 }
 

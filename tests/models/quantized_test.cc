@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recipes on small models of every family and form: quantized, saved, loaded, run; CPU levels against the reference on
+// the same packed bits.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "api/load_model.h"
+#include "backend/executor.h"
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/table.h"
+#include "backends/reference/reference.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "eval/distribution.h"
+#include "io/artifact.h"
+#include "quamba2/quamba2.h"
+#include "quant/passes/passes.h"
+#include "quant/pipeline.h"
+#include "quant/recipe.h"
+#include "support/paths.h"
+
+namespace quamba2 {
+namespace {
+
+const char* const kModels[] = {"mamba1-pickle",       "mamba1-hf-bf16",     "mamba1-layernorm-fp16", "mamba2-hf",
+                               "mamba2-groups2-bf16", "mamba2-groups4-odd", "mamba2-dssm-nonorm",    "falcon-mamba"};
+
+std::vector<int32_t> random_ids(int64_t n, int64_t vocabulary, uint64_t seed) {
+  Random random(seed);
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>(random.below(vocabulary)));
+  return ids;
+}
+
+ModelData quantized(const std::string& name, const std::string& recipe, int table_bits = 0) {
+  ModelData model = load_model(testing::source_path("tests/golden/" + name));
+  std::vector<std::vector<int32_t>> windows;
+  for (uint64_t s = 0; s < 8; ++s) windows.push_back(random_ids(64, model.vocab_size, s));
+  Calibration calibration(make_cpu_backend(1), windows);
+  run_recipe(find_recipe(recipe).make({table_bits}), &model, &calibration, {});
+  return model;
+}
+
+// Logits of a 40-token prompt and of 8 single steps after it.
+std::vector<float> run_model(const ModelData& model, std::shared_ptr<const Backend> backend) {
+  Executor executor(model.graph, std::move(backend), {.max_tokens = 64, .max_selected = 64});
+  const std::vector<int32_t> ids = random_ids(48, model.vocab_size, 99);
+  std::vector<float> out;
+  const auto run = [&](size_t begin, int32_t length) {
+    const Segment segment{0, length, 0};
+    executor.run({ids.data() + begin, static_cast<size_t>(length)}, {&segment, 1});
+    std::vector<int32_t> rows;
+    for (int32_t i = 0; i < length; ++i) rows.push_back(i);
+    const float* logits = executor.logits(rows);
+    out.insert(out.end(), logits, logits + length * executor.table_rows());
+  };
+  run(0, 40);
+  for (size_t t = 40; t < 48; ++t) run(t, 1);
+  return out;
+}
+
+double mean_kl(const std::vector<float>& a, const std::vector<float>& b, int64_t rows) {
+  double sum = 0;
+  const int64_t n = static_cast<int64_t>(a.size()) / rows;
+  for (int64_t i = 0; i < n; ++i) {
+    const float* ra = a.data() + i * rows;
+    const float* rb = b.data() + i * rows;
+    sum += kl_divergence(ra, log_sum_exp(ra, rows), rb, log_sum_exp(rb, rows), rows);
+  }
+  return sum / static_cast<double>(n);
+}
+
+int64_t table_rows(const ModelData& model) { return model.graph.edges[static_cast<size_t>(model.graph.logits)].columns; }
+
+class Quantized : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
+ protected:
+  const char* model() const { return std::get<0>(GetParam()); }
+  const char* recipe() const { return std::get<1>(GetParam()); }
+};
+
+// A code may fall on either side of a tie, so logits of INT8 activations are compared as distributions: what differs
+// must be far below what the quantization itself costs.
+TEST_P(Quantized, CpuLevelsAgreeWithTheReferenceOnTheSameBits) {
+  const ModelData float_model = load_model(testing::source_path(std::string("tests/golden/") + model()));
+  const ModelData quant_model = quantized(model(), recipe());
+  const int64_t rows = table_rows(quant_model);
+  const std::vector<float> reference = run_model(quant_model, make_reference_backend());
+  const double cost = mean_kl(run_model(float_model, make_reference_backend()), reference, rows);
+  for (const KernelTable* table : cpu_tables()) {
+    const double kl = mean_kl(reference, run_model(quant_model, make_cpu_backend(2, *table)), rows);
+    EXPECT_LE(kl, 1e-6 + 0.2 * cost) << table->name << ", the quantization itself costs " << cost;
+  }
+}
+
+TEST_P(Quantized, SavedAndLoadedModelsGiveTheSameBits) {
+  const ModelData before = quantized(model(), recipe());
+  const std::string path = join_path(testing::temporary_directory(), "model");
+  write_artifact(before, path, false);
+  const ModelData after = load_model(path);
+  EXPECT_EQ(after.recipe, recipe());
+  EXPECT_EQ(run_model(before, make_cpu_backend(1)), run_model(after, make_cpu_backend(1)));
+}
+
+TEST_P(Quantized, EveryTableWidthWorks) {
+  for (int bits : {4, 6, 8, 16}) {
+    const ModelData m = quantized(model(), recipe(), bits);
+    for (float v : run_model(m, make_cpu_backend(1))) ASSERT_TRUE(std::isfinite(v)) << bits;
+  }
+}
+
+// A sequence gives the same bits alone and among others, whatever the number of threads.
+TEST_P(Quantized, NeighboursAndThreadsChangeNothing) {
+  const ModelData m = quantized(model(), recipe());
+  const std::vector<int32_t> lengths = {17, 1, 33, 5};
+  std::vector<std::vector<float>> alone;
+  for (int threads : {1, 2}) {
+    Executor executor(m.graph, make_cpu_backend(threads), {.max_tokens = 64, .max_selected = 64, .max_sequences = 4});
+    std::vector<int32_t> ids;
+    std::vector<Segment> segments;
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      const std::vector<int32_t> mine = random_ids(lengths[s], m.vocab_size, s);
+      segments.push_back({static_cast<int32_t>(ids.size()), lengths[s], static_cast<int32_t>(3 - s)});
+      ids.insert(ids.end(), mine.begin(), mine.end());
+    }
+    executor.run(ids, segments);
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      const int32_t last = segments[s].begin + segments[s].length - 1;
+      const float* row = executor.logits({&last, 1});
+      const std::vector<float> together(row, row + executor.table_rows());
+      Executor single(m.graph, make_cpu_backend(1), {.max_tokens = 64, .max_selected = 64});
+      const Segment segment{0, lengths[s], 0};
+      single.run(random_ids(lengths[s], m.vocab_size, s), {&segment, 1});
+      const int32_t at = lengths[s] - 1;
+      const float* own = single.logits({&at, 1});
+      EXPECT_EQ(together, std::vector<float>(own, own + single.table_rows())) << "sequence " << s;
+      EXPECT_EQ(executor.save_state(static_cast<int32_t>(3 - s)), single.save_state(0)) << "sequence " << s;
+    }
+  }
+}
+
+TEST_P(Quantized, SavedStatesContinueBitForBit) {
+  const ModelData m = quantized(model(), recipe());
+  Executor executor(m.graph, make_cpu_backend(1), {.max_tokens = 64, .max_selected = 1, .max_sequences = 2});
+  const std::vector<int32_t> ids = random_ids(40, m.vocab_size, 5);
+  const Segment first{0, 30, 0}, rest{0, 10, 0}, moved{0, 10, 1};
+  executor.run({ids.data(), 30}, {&first, 1});
+  const std::vector<std::byte> saved = executor.save_state(0);
+  const int32_t last = 9;
+  executor.run({ids.data() + 30, 10}, {&rest, 1});
+  const float* row = executor.logits({&last, 1});
+  const std::vector<float> want(row, row + executor.table_rows());
+  executor.load_state(1, saved);
+  executor.run({ids.data() + 30, 10}, {&moved, 1});
+  row = executor.logits({&last, 1});
+  EXPECT_EQ(std::vector<float>(row, row + executor.table_rows()), want);
+  EXPECT_THROW(executor.load_state(0, {saved.data(), saved.size() - 1}), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Quantized, ::testing::Combine(::testing::ValuesIn(kModels), ::testing::Values("w8a8", "w4a16")),
+                         [](const auto& parameter) {
+                           std::string name = std::string(std::get<0>(parameter.param)) + "_" + std::get<1>(parameter.param);
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name;
+                         });
+
+TEST(Pipeline, FoldKeepsTheFunctionOfEveryModel) {
+  for (const char* name : kModels) {
+    const ModelData before = load_model(testing::source_path(std::string("tests/golden/") + name));
+    ModelData after = before;
+    Calibration calibration(make_reference_backend(), {});
+    run_recipe(Recipe{"fold", {}}.then(fold_norms()), &after, &calibration, {});
+    const std::vector<float> a = run_model(before, make_reference_backend()), b = run_model(after, make_reference_backend());
+    float scale = 0, move = 0;
+    for (size_t i = 0; i < a.size(); ++i) scale = std::max(scale, std::fabs(a[i])), move = std::max(move, std::fabs(a[i] - b[i]));
+    EXPECT_LE(move, 2e-6f * scale) << name;
+  }
+}
+
+TEST(Pipeline, WrongOrderNamesTheMissingPass) {
+  ModelData model = load_model(testing::source_path("tests/golden/mamba2-hf"));
+  Calibration calibration(make_cpu_backend(1), {random_ids(64, model.vocab_size, 1)});
+  FormatRules nothing{[](const std::string&) { return std::optional<Format>(); },
+                      [](const std::string&) { return std::optional<Format>(); },
+                      [](const std::string&, bool) { return std::optional<Format>(); }};
+  const Recipe wrong = Recipe{"wrong", {}}.then(set_formats(nothing)).then(encode_weights()).then(observe_formats());
+  try {
+    run_recipe(wrong, &model, &calibration, {});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("observe_formats"), std::string::npos) << e.what();
+  }
+  // Folding after the ranges were measured makes them stale.
+  const Recipe stale = Recipe{"stale", {}}.then(set_formats(nothing)).then(observe_formats()).then(fold_norms()).then(encode_weights());
+  EXPECT_THROW(run_recipe(stale, &model, &calibration, {}), Error);
+}
+
+TEST(Pipeline, APassThatChangesTheFunctionIsCaught) {
+  ModelData model = load_model(testing::source_path("tests/golden/mamba2-hf"));
+  Calibration calibration(make_cpu_backend(1), {});
+  Pass bad{"bad", 0, 0, 0, true, [](QuantModel& m, PassContext&) {
+             Weight& w = m.model.graph.weights[static_cast<size_t>(m.model.graph.find_weight("backbone.layers.1.mixer.D"))];
+             std::vector<float> d = decode_weight(w);
+             d[0] += 1.0f;
+             w = make_float_weight(w.name, w.values.shape(), d);
+           }};
+  EXPECT_THROW(run_recipe(Recipe{"bad", {}}.then(bad), &model, &calibration, {}), Error);
+}
+
+TEST(Pipeline, NonFiniteActivationsAreNamed) {
+  ModelData model = load_model(testing::source_path("tests/golden/mamba2-hf"));
+  Weight& w = model.graph.weights[static_cast<size_t>(model.graph.find_weight("backbone.layers.1.mixer.out_proj.weight"))];
+  std::vector<float> huge = decode_weight(w);
+  for (float& v : huge) v = 3e38f;
+  w = make_float_weight(w.name, w.values.shape(), huge);
+  Calibration calibration(make_cpu_backend(1), {random_ids(64, model.vocab_size, 1)});
+  FormatRules rules{[](const std::string&) { return std::optional<Format>(); },
+                    [](const std::string&) { return std::optional<Format>(); },
+                    [](const std::string& role, bool) {
+                      Format f;
+                      f.storage = DType::kI8;
+                      f.levels = 1;
+                      return role == "u" ? std::optional<Format>(f) : std::nullopt;
+                    }};
+  try {
+    run_recipe(Recipe{"x", {}}.then(set_formats(rules)).then(observe_formats()), &model, &calibration, {});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kRuntime);
+    EXPECT_NE(std::string(e.what()).find("layers.2.u"), std::string::npos) << e.what();
+  }
+}
+
+TEST(Pipeline, TiedModelsKeepOneTable) {
+  const ModelData model = quantized("mamba1-pickle", "w4a16");
+  const std::string path = join_path(testing::temporary_directory(), "tied");
+  write_artifact(model, path, false);
+  const Checkpoint written = load_checkpoint(path);
+  EXPECT_EQ(written.tensors.count("lm_head.weight"), 0u);
+  EXPECT_TRUE(load_model(path).tied);
+}
+
+}  // namespace
+}  // namespace quamba2
