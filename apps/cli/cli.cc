@@ -69,7 +69,8 @@ CLI::App* add_verb(Program* program, CLI::App* parent, const std::string& name, 
   if (offered & kJson) common(verb->add_flag("--json", c.json, "print JSON"));
   common(verb->add_flag("-q,--quiet", c.quiet, "no progress, notes or warnings"));
   common(verb->add_flag("-v,--verbose", c.verbose, "say more on standard error"));
-  common(one_of(verb->add_option("--color", c.colour, "auto, always or never"), {"auto", "always", "never"}));
+  common(
+      one_of(verb->add_option("--color", c.colour, "when to use colours (default auto)"), {"auto", "always", "never"}));
   return verb;
 }
 

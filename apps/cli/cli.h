@@ -35,7 +35,7 @@ using Action = std::function<int(Session&)>;  // returns the exit code
 // The tree of commands, and what the command line chose.
 struct Program {
   Program();
-  CLI::App root{"Quantize Mamba language models and run them."};
+  CLI::App root{"Quantize Mamba language models and run them"};
   Common common;
   Action action;  // of the verb that was parsed
 };

@@ -2,6 +2,7 @@
 #include "help.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "terminal.h"
 
@@ -52,7 +53,8 @@ std::string usage(const CLI::App* app) {
     }
   }
   for (const CLI::Option* option : app->get_options()) {
-    if (!option->get_positional() && option->get_required()) out += " " + option_syntax(option);
+    if (option->get_positional() || !option->get_required()) continue;
+    out += " --" + option->get_lnames().front() + " " + option->get_option_text();
   }
   return out + " [OPTIONS]";
 }
@@ -95,7 +97,9 @@ std::vector<const CLI::Option*> shown_options(const CLI::App* app, const std::st
 }
 
 std::string HelpFormatter::make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const {
-  std::string out = app->get_description() + "\n\n" + styled(colour, Style::kBold, "Usage:") + " " + usage(app) + "\n";
+  std::string out = app->get_description();
+  out[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(out[0])));
+  out += ".\n\n" + styled(colour, Style::kBold, "Usage:") + " " + usage(app) + "\n";
   bool first = true;
   for (const CLI::Option* option : app->get_options()) {
     if (!option->get_positional() || option->get_description().empty()) continue;
@@ -104,7 +108,10 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string, CLI::AppF
     out += entry(option->get_name(true), option->get_description());
   }
   out += verbs(app, colour);
-  for (const std::string& group : app->get_groups()) {
+  std::vector<std::string> groups = app->get_groups();
+  std::stable_partition(groups.begin(), groups.end(),
+                        [](const std::string& group) { return group != "Common options"; });
+  for (const std::string& group : groups) {
     const auto options = shown_options(app, group);
     if (group.empty() || options.empty()) continue;
     out += "\n" + styled(colour, Style::kBold, group + ":") + "\n";

@@ -39,6 +39,7 @@ void catch_unless_ignored(int signal) {
 void catch_interrupts() {
   catch_unless_ignored(SIGINT);
   catch_unless_ignored(SIGTERM);
+  catch_unless_ignored(SIGHUP);
   handle(SIGPIPE, SIG_IGN, 0);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ctrl-C: the first asks the work to stop and clean up, the second ends the process at once. SIGTERM does the same.
+// Ctrl-C: the first asks the work to stop and clean up, the second ends the process at once. SIGTERM and SIGHUP do the same.
 #pragma once
 
 namespace quamba2::cli {

@@ -33,14 +33,14 @@ std::string progress_line(std::string_view label, int64_t done, int64_t total, d
   }
   std::string line(label);
   const int room = columns - static_cast<int>(display_width(line) + display_width(tail)) - 4;
-  if (bar && room >= 8) {
+  if (bar && total > 0 && room >= 8) {
     const int width = std::min(room, 40);
     const int filled = static_cast<int>(share * width);
     line += " [" + std::string(static_cast<size_t>(filled), '=') +
             std::string(static_cast<size_t>(width - filled), ' ') + "]";
   }
   line += tail;
-  if (columns > 1 && line.size() >= static_cast<size_t>(columns)) {  // a wrapped line could not be taken back
+  if (columns > 0 && line.size() >= static_cast<size_t>(columns)) {  // a wrapped line could not be taken back
     line.resize(static_cast<size_t>(columns) - 1);
     while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xC0) == 0x80) line.pop_back();
     if (!line.empty() && static_cast<unsigned char>(line.back()) >= 0xC0) line.pop_back();

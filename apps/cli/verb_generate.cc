@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "cli.h"
 #include "input.h"
@@ -65,15 +66,15 @@ void add(GenerationTimes* sum, const GenerationTimes& t) {
 // One prompt: every piece is on the screen as soon as it is known.
 GenerationTimes stream(Session& s, Engine& engine, const GenerateArgs& args, const std::string& prompt) {
   GenerationTimes times;
-  if (args.echo) s.out.write(prompt);
-  s.out.flush();
+  bool echo = args.echo;
   const auto show = [&](size_t, std::string_view piece) {
+    if (std::exchange(echo, false)) s.out.write(prompt);  // not before: options may yet be refused
     s.out.write(piece);
     s.out.flush();
     return interrupted() == 0;
   };
   engine.generate({prompt}, args.sampling, show, &times);
-  s.out.write("\n");
+  s.out.write(echo ? prompt + "\n" : "\n");
   s.out.flush();
   return times;
 }

@@ -64,7 +64,9 @@ void expect_distribution(const std::vector<float>& logits, const SamplingOptions
   int cells = 0;
   for (size_t id = 0; id < p.size(); ++id) {
     const double expected = kDraws * p[id];
-    if (p[id] == 0) EXPECT_EQ(count[id], 0) << "id " << id << " is filtered out";
+    if (p[id] == 0) {
+      EXPECT_EQ(count[id], 0) << "id " << id << " is filtered out";
+    }
     if (expected < 5) {  // too rare for the approximation: all of these count as one
       rest_expected += expected;
       rest_seen += count[id];
