@@ -6,6 +6,7 @@
 #include "backends/cpu/weight_row.inl.h"
 
 #include "backends/cpu/embed.inl.h"
+#include "backends/cpu/linear.inl.h"
 
 #include "backends/cpu/rows.inl.h"
 
@@ -33,7 +34,7 @@ extern constinit const KernelTable QUAMBA2_ISA_TABLE = {
     .select_rows = QUAMBA2_ROWS(QUAMBA2_ISA::kSelectRowsRows),
     .rms_norm = QUAMBA2_ROWS(QUAMBA2_ISA::kRmsNormRows),
     .layer_norm = QUAMBA2_ROWS(QUAMBA2_ISA::kLayerNormRows),
-    .linear = {},
+    .linear = QUAMBA2_ROWS(QUAMBA2_ISA::kLinearRows),
     .causal_conv1d = QUAMBA2_ROWS(QUAMBA2_ISA::kCausalConv1dRows),
     .selective_scan = QUAMBA2_ROWS(QUAMBA2_ISA::kSelectiveScanRows),
     .ssd_scan = QUAMBA2_ROWS(QUAMBA2_ISA::kSsdScanRows),

@@ -117,6 +117,20 @@ QUAMBA2_INLINE F32 to_f32(I32 a) { return {_mm256_cvtepi32_ps(a.v)}; }
 QUAMBA2_INLINE I32 load(const int32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
 QUAMBA2_INLINE void store(int32_t* p, I32 a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
 
+// Bits.
+QUAMBA2_INLINE I32 broadcast(int32_t a) { return {_mm256_set1_epi32(a)}; }
+QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return {_mm256_and_si256(a.v, b.v)}; }
+QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return {_mm256_or_si256(a.v, b.v)}; }
+template <int kBits>
+QUAMBA2_INLINE I32 shift_right(I32 a) {
+  return {_mm256_srli_epi32(a.v, kBits)};
+}
+template <int kBits>
+QUAMBA2_INLINE I32 shift_left(I32 a) {
+  return {_mm256_slli_epi32(a.v, kBits)};
+}
+QUAMBA2_INLINE F32 nibble(I32 a) { return sub(to_f32(bit_and(a, broadcast(15))), broadcast(8.0f)); }
+
 // Across lanes: halves are added first, always in the same order.
 QUAMBA2_INLINE float sum(F32 a) {
   const __m128 y = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));

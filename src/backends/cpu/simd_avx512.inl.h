@@ -95,6 +95,23 @@ QUAMBA2_INLINE F32 to_f32(I32 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 QUAMBA2_INLINE I32 load(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
 QUAMBA2_INLINE void store(int32_t* p, I32 a) { _mm512_storeu_si512(p, a.v); }
 
+// Bits.
+QUAMBA2_INLINE I32 broadcast(int32_t a) { return {_mm512_set1_epi32(a)}; }
+QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return {_mm512_and_si512(a.v, b.v)}; }
+QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return {_mm512_or_si512(a.v, b.v)}; }
+template <int kBits>
+QUAMBA2_INLINE I32 shift_right(I32 a) {
+  return {_mm512_srli_epi32(a.v, kBits)};
+}
+template <int kBits>
+QUAMBA2_INLINE I32 shift_left(I32 a) {
+  return {_mm512_slli_epi32(a.v, kBits)};
+}
+// A look-up: vpermps reads the low four bits of each lane only.
+QUAMBA2_INLINE F32 nibble(I32 a) {
+  return {_mm512_permutexvar_ps(a.v, _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7))};
+}
+
 // Across lanes: halves are added first, always in the same order.
 QUAMBA2_INLINE __m256 upper(__m512 a) { return _mm512_extractf32x8_ps(a, 1); }
 QUAMBA2_INLINE float sum(F32 a) {

@@ -12,6 +12,7 @@
 //   if_less(a, b, y, n)   a < b ? y : n
 //   rint, rint_i32        to nearest even (|a| < 2^22 on this level)
 //   scale2(a, n)          a * 2^n for integral n in [-252, 254]; the result may be denormal
+//   shift_right/left<n>   logical, of 32-bit lanes; nibble(a): the low four bits less 8
 //   sum, max_of           across lanes, in an order fixed per level
 #include "backends/cpu/scalars.inl.h"
 
@@ -111,6 +112,26 @@ QUAMBA2_INLINE I32 load(const int32_t* p) { return {{p[0], p[1], p[2], p[3]}}; }
 QUAMBA2_INLINE void store(int32_t* p, I32 a) {
   for (int i = 0; i < kLanes; ++i) p[i] = a.v[i];
 }
+
+// Bits.
+template <class Function>
+QUAMBA2_INLINE I32 each_i32(Function function) {
+  I32 r;
+  for (int i = 0; i < kLanes; ++i) r.v[i] = static_cast<int32_t>(function(i));
+  return r;
+}
+QUAMBA2_INLINE I32 broadcast(int32_t a) { return each_i32([=](int) { return a; }); }
+QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return each_i32([=](int i) { return a.v[i] & b.v[i]; }); }
+QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return each_i32([=](int i) { return a.v[i] | b.v[i]; }); }
+template <int kBits>
+QUAMBA2_INLINE I32 shift_right(I32 a) {
+  return each_i32([=](int i) { return static_cast<uint32_t>(a.v[i]) >> kBits; });
+}
+template <int kBits>
+QUAMBA2_INLINE I32 shift_left(I32 a) {
+  return each_i32([=](int i) { return static_cast<uint32_t>(a.v[i]) << kBits; });
+}
+QUAMBA2_INLINE F32 nibble(I32 a) { return sub(to_f32(bit_and(a, broadcast(15))), broadcast(8.0f)); }
 
 // Across lanes.
 QUAMBA2_INLINE float sum(F32 a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }

@@ -41,6 +41,13 @@ QUAMBA2_INLINE int64_t weight_group(const Operand& w) {
   return w.format.level[0].grain == Grain::kGroup ? w.format.level[0].group : larger<int64_t>(w.values.dim[1], 1);
 }
 
+// The scale outside the codes that weight_codes_row gives: of level 1 where there are two.
+QUAMBA2_INLINE float weight_outer_scale(const Operand& w, int64_t row) {
+  const int last = w.format.levels == 2 ? 1 : 0;
+  const bool tensor = w.format.level[last].grain == Grain::kTensor;
+  return load_float(w.scales[last].data, w.scales[last].dtype, tensor ? 0 : row);
+}
+
 QUAMBA2_INLINE bool is_float_type(DType t) { return t == DType::kF32 || t == DType::kF16 || t == DType::kBF16; }
 
 // Whether decode_weight_row can read it.
@@ -49,12 +56,36 @@ inline const char* refuse_weight(const Operand& w) {
   if (w.values.rank != 2 || w.values.stride[1] != 1) return "needs a weight matrix with contiguous rows";
   if (is_float_type(f.storage)) return f.levels == 0 ? nullptr : "needs float weights without scales";
   if (f.storage != DType::kI8 && f.storage != DType::kI6 && f.storage != DType::kI4) return "needs a known weight type";
-  if (f.levels != 1) return "needs one level of weight scales";
+  if (f.levels == 2) {
+    const bool inner = f.level[0].grain == Grain::kGroup, outer = f.level[1].grain == Grain::kRow;
+    if (f.storage != DType::kI4 || !inner || !outer) return "needs two-level weights as i4, group under row";
+    if (f.level[1].dtype != DType::kF32 && f.level[1].dtype != DType::kF16) return "needs f32 or f16 scales";
+  } else if (f.levels != 1) {
+    return "needs weight scales";
+  }
   const ScaleLevel& level = f.level[0];
   if (level.grain == Grain::kColumn) return "needs weight scales a tensor, row or group";
   if (level.grain == Grain::kGroup && level.group < 1) return "needs a positive group size";
   if (level.dtype != DType::kF32 && level.dtype != DType::kF16) return "needs f32 or f16 scales";
   return nullptr;
+}
+
+// out[i] = the signed code of w[row, begin + i]; of two levels, rint(code * s_g / s_c) (method.md 2.7).
+inline void weight_codes_row(const Operand& w, int64_t row, int64_t begin, int64_t count, int8_t* out) {
+  const uint8_t* source = weight_row_address(w.values, row);
+  const DType dtype = w.values.dtype;
+  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<int8_t>(weight_code(source, dtype, begin + i));
+  if (w.format.levels < 2) return;
+  const float outer = weight_outer_scale(w, row);
+  const int64_t group = weight_group(w);
+  for (int64_t i = 0; i < count;) {
+    const int64_t k = begin + i, end = smaller(count, i + group - k % group);
+    const float scale = weight_scale(w, row, k);
+    for (; i < end; ++i) {
+      const float ratio = outer == 0.0f ? 0.0f : static_cast<float>(out[i]) * scale / outer;
+      store_i8_n(out + i, broadcast(ratio), 1);
+    }
+  }
 }
 
 // out[i] = decoded w[row, begin + i], i in [0, count).
@@ -63,6 +94,15 @@ inline void decode_weight_row(const Operand& w, int64_t row, int64_t begin, int6
   const DType dtype = w.values.dtype;
   if (is_float_type(dtype)) {
     for (int64_t i = 0; i < count; ++i) out[i] = load_float(source, dtype, begin + i);
+    return;
+  }
+  if (w.format.levels == 2) {
+    const float outer = weight_outer_scale(w, row);
+    for (int64_t i = 0; i < count; ++i) {
+      int8_t code;
+      weight_codes_row(w, row, begin + i, 1, &code);
+      out[i] = static_cast<float>(code) * outer;
+    }
     return;
   }
   const int64_t group = weight_group(w);

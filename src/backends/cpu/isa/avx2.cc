@@ -4,4 +4,5 @@
 #define QUAMBA2_ISA_TABLE kCpuAvx2Table
 #include "backends/cpu/simd_avx2.inl.h"
 
+#include "backends/cpu/dot_i8_avx2.inl.h"
 #include "backends/cpu/kernels.inl.h"

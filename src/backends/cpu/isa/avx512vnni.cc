@@ -4,4 +4,5 @@
 #define QUAMBA2_ISA_TABLE kCpuAvx512VnniTable
 #include "backends/cpu/simd_avx512.inl.h"
 
+#include "backends/cpu/dot_i8_avx512vnni.inl.h"
 #include "backends/cpu/kernels.inl.h"

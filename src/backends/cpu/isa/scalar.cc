@@ -4,4 +4,5 @@
 #define QUAMBA2_ISA_TABLE kCpuScalarTable
 #include "backends/cpu/simd_scalar.inl.h"
 
+#include "backends/cpu/dot_i8_scalar.inl.h"
 #include "backends/cpu/kernels.inl.h"

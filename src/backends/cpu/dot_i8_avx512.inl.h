@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dot products of four i8 a lane through 16-bit pairs (vpmaddwd): exact, where vpmaddubsw would saturate.
+//   weights of a lane  b3 b2 b1 b0  ->  even: (b2, b0)  odd: (b3, b1); activations are packed the same way.
+
+namespace quamba2::QUAMBA2_ISA {
+namespace {
+
+constexpr int kDotRows = 12;  // rows of a tile: 24 sums, 4 vectors of weights, 2 of activations
+constexpr int kDotWords = 2;  // 32-bit words that four activations are packed to
+constexpr int kDotOffset = 0;
+
+struct DotWeights {
+  __m512i even, odd;
+};
+using DotInput = DotWeights;
+
+QUAMBA2_INLINE uint32_t dot_pair(uint32_t low, uint32_t high) {
+  return (static_cast<uint32_t>(static_cast<int8_t>(low)) & 0xffffu) | (static_cast<uint32_t>(static_cast<int8_t>(high)) << 16);
+}
+QUAMBA2_INLINE void dot_pack(uint32_t four, uint32_t* words) {
+  words[0] = dot_pair(four, four >> 16);
+  words[1] = dot_pair(four >> 8, four >> 24);
+}
+QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) {
+  const __m512i w = _mm512_loadu_si512(p);
+  return {_mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), _mm512_srai_epi16(w, 8)};
+}
+QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) {
+  return {_mm512_set1_epi32(static_cast<int>(p[0])), _mm512_set1_epi32(static_cast<int>(p[1]))};
+}
+QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
+  const __m512i even = _mm512_madd_epi16(x.even, w.even), odd = _mm512_madd_epi16(x.odd, w.odd);
+  return {_mm512_add_epi32(sum.v, _mm512_add_epi32(even, odd))};
+}
+
+}  // namespace
+}  // namespace quamba2::QUAMBA2_ISA

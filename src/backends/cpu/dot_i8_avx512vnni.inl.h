@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dot products of four i8 a lane with vpdpbusd, which wants unsigned by signed: activations are stored plus 128, and sums
+// start at -128 * (sum of the channel's weights). Sums wrap modulo 2^32 on the way and are exact at the end.
+
+namespace quamba2::QUAMBA2_ISA {
+namespace {
+
+constexpr int kDotRows = 14;      // rows of a tile: 28 sums, 2 vectors of weights, 1 of activations
+constexpr int kDotWords = 1;      // 32-bit words that four activations are packed to
+constexpr int kDotOffset = 128;   // added to activations
+
+struct DotWeights {
+  __m512i v;
+};
+using DotInput = DotWeights;
+
+QUAMBA2_INLINE void dot_pack(uint32_t four, uint32_t* words) { words[0] = four ^ 0x80808080u; }
+QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) { return {_mm512_loadu_si512(p)}; }
+QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) { return {_mm512_set1_epi32(static_cast<int>(p[0]))}; }
+QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) { return {_mm512_dpbusd_epi32(sum.v, x.v, w.v)}; }
+
+}  // namespace
+}  // namespace quamba2::QUAMBA2_ISA

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dot products of four i8 a lane, in portable C++.
+
+namespace quamba2::QUAMBA2_ISA {
+namespace {
+
+constexpr int kDotRows = 4;   // rows of a tile
+constexpr int kDotWords = 1;  // 32-bit words that four activations are packed to
+constexpr int kDotOffset = 0;
+
+struct DotWeights {
+  int8_t v[4 * kLanes];
+};
+struct DotInput {
+  int8_t v[4];
+};
+
+QUAMBA2_INLINE void dot_pack(uint32_t four, uint32_t* words) { words[0] = four; }
+QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) {
+  DotWeights w;
+  __builtin_memcpy(w.v, p, sizeof w.v);
+  return w;
+}
+QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) {
+  DotInput x;
+  __builtin_memcpy(x.v, p, sizeof x.v);
+  return x;
+}
+QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
+  for (int i = 0; i < kLanes; ++i) {
+    for (int j = 0; j < 4; ++j) sum.v[i] += x.v[j] * w.v[4 * i + j];
+  }
+  return sum;
+}
+
+}  // namespace
+}  // namespace quamba2::QUAMBA2_ISA

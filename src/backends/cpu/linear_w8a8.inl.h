@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// linear_w8a8: y = (sum of x codes * weight codes, exact) * (s_x * s_w[n]) + bias. Two-level i4 weights (W4A8) are exact i8
+// operands by definition (method.md 2.7) and are expanded when they are prepared.
+//
+//   panel (kTileColumns channels, 64-byte aligned):
+//     scale [kTileColumns] f32, start [kTileColumns] i32 (what sums start at)
+//     codes [ceil(K / 4)][2 vectors][kLanes][4]        lanes are channels, four consecutive k in each
+//   activations, a tile of up to kDotRows tokens: [ceil(K / 4)][rows][kDotWords] 32-bit words
+
+namespace quamba2::QUAMBA2_ISA {
+namespace {
+
+constexpr int64_t kDotRowBlock = 32 * kDotRows;
+constexpr int64_t kDotMaxInner = 131071;  // 2^31 / (128 * 128), less one
+
+struct DotPanels {
+  int64_t outputs, inner, steps, count, panel_bytes;
+  explicit DotPanels(const Operand& w) : outputs(w.values.dim[0]), inner(w.values.dim[1]) {
+    steps = ceil_div(inner, 4);
+    count = ceil_div(outputs, kTileColumns);
+    panel_bytes = round_up(kTileColumns * (8 + 4 * steps), 64);
+  }
+};
+QUAMBA2_INLINE const float* dot_scale(const char* panel) { return reinterpret_cast<const float*>(panel); }
+QUAMBA2_INLINE const int32_t* dot_start(const char* panel) {
+  return reinterpret_cast<const int32_t*>(panel + kTileColumns * 4);
+}
+QUAMBA2_INLINE const int8_t* dot_codes(const char* panel, int64_t step) {
+  return reinterpret_cast<const int8_t*>(panel + kTileColumns * (8 + 4 * step));
+}
+
+inline bool is_dot_activation(const Operand& x) {
+  const Format& f = x.format;
+  return x.values.rank == 2 && f.storage == DType::kI8 && f.levels == 1 && f.level[0].grain == Grain::kTensor &&
+         is_float_type(f.level[0].dtype);
+}
+
+inline Verdict supports_linear_dot(const LinearArgs& args) {
+  if (!is_dot_activation(args.x)) return {"needs i8 activations with one scale a tensor"};
+  if (args.weight.values.dim[1] > kDotMaxInner) return {"needs K at most 131071"};
+  return supports_linear_any(args);
+}
+inline Verdict supports_linear_w8a8(const LinearArgs& args) {
+  const Format& f = args.weight.format;
+  if (f.storage != DType::kI8 || f.levels != 1 || f.level[0].grain == Grain::kGroup) {
+    return {"needs i8 weights with a scale a row or tensor"};
+  }
+  return supports_linear_dot(args);
+}
+inline Verdict supports_linear_w4a8(const LinearArgs& args) {
+  if (args.weight.format.levels != 2) return {"needs two levels of weight scales"};
+  return supports_linear_dot(args);
+}
+
+inline size_t dot_prepared_bytes(const LinearArgs& args) {
+  const DotPanels panels(args.weight);
+  return static_cast<size_t>(panels.count * panels.panel_bytes);
+}
+
+inline void dot_prepare_row(const Operand& w, const DotPanels& panels, int64_t n, char* panel) {
+  const int lane = static_cast<int>(n % kTileColumns);
+  const float scale = weight_outer_scale(w, n);
+  int32_t total = 0;
+  constexpr int64_t kBlock = 256;
+  int8_t block[kBlock];
+  for (int64_t begin = 0; begin < panels.inner; begin += kBlock) {
+    const int64_t count = smaller(kBlock, panels.inner - begin);
+    weight_codes_row(w, n, begin, count, block);
+    for (int64_t i = 0; i < count; ++i) {
+      total += block[i];
+      const_cast<int8_t*>(dot_codes(panel, (begin + i) / 4))[lane * 4 + i % 4] = block[i];
+    }
+  }
+  const int32_t start = -kDotOffset * total;
+  __builtin_memcpy(panel + lane * 4, &scale, 4);
+  __builtin_memcpy(panel + (kTileColumns + lane) * 4, &start, 4);
+}
+
+inline void dot_prepare(const LinearArgs& args, void* destination, const Stream& stream) {
+  const DotPanels panels(args.weight);
+  run_parallel(stream, [&](int index) {
+    const Share share = share_of(panels.count, index, stream.threads);
+    for (int64_t p = share.begin; p < share.end; ++p) {
+      char* panel = static_cast<char*>(destination) + p * panels.panel_bytes;
+      const int64_t end = smaller(panels.outputs, (p + 1) * kTileColumns);
+      for (int64_t n = p * kTileColumns; n < end; ++n) dot_prepare_row(args.weight, panels, n, panel);
+    }
+  });
+}
+
+inline void dot_read_row(const Operand& table, const void* prepared, int32_t row, float* out) {
+  const DotPanels panels(table);
+  const char* panel = static_cast<const char*>(prepared) + row / kTileColumns * panels.panel_bytes;
+  const int lane = row % kTileColumns;
+  const float scale = dot_scale(panel)[lane];
+  for (int64_t k = 0; k < panels.inner; ++k) {
+    out[k] = static_cast<float>(dot_codes(panel, k / 4)[lane * 4 + k % 4]) * scale;
+  }
+}
+
+// Rows [t, t + rows) to a.
+inline void dot_pack_rows(const Operand& x, int64_t t, int rows, int64_t inner, uint32_t* a) {
+  for (int r = 0; r < rows; ++r) {
+    const int8_t* from = static_cast<const int8_t*>(x.values.data) + (t + r) * x.values.stride[0];
+    uint32_t* to = a + r * kDotWords;
+    const int64_t whole = inner / 4;
+    for (int64_t s = 0; s < whole; ++s, to += rows * kDotWords) dot_pack(load_as<uint32_t>(from, s), to);
+    if (whole * 4 < inner) {
+      uint32_t last = 0;
+      __builtin_memcpy(&last, from + whole * 4, static_cast<size_t>(inner - whole * 4));
+      dot_pack(last, to);
+    }
+  }
+}
+
+// A tile of kRows tokens by kPanels panels, to the output.
+template <int kRows, int kPanels>
+void dot_tile(const LinearArgs& args, const DotPanels& panels, int64_t p, int64_t t, const uint32_t* a, float x_scale) {
+  constexpr int kVectors = 2 * kPanels;
+  const char* at = static_cast<const char*>(args.prepared) + p * panels.panel_bytes;
+  I32 sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const I32 start = load(dot_start(at + (v / 2) * panels.panel_bytes) + (v % 2) * kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) sum[r][v] = start;
+  }
+  const int8_t* codes = dot_codes(at, 0);
+  for (int64_t s = 0; s < panels.steps; ++s, a += kRows * kDotWords, codes += 4 * kTileColumns) {
+    DotWeights w[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) w[v] = dot_weights(codes + (v / 2) * panels.panel_bytes + (v % 2) * 4 * kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const DotInput x = dot_input(a + r * kDotWords);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = dot(sum[r][v], x, w[v]);
+    }
+  }
+  constexpr int64_t kWidth = kVectors * kLanes;
+  alignas(64) float tile[kRows * kWidth + kLanes];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const float* scales = dot_scale(at + (v / 2) * panels.panel_bytes) + (v % 2) * kLanes;
+    const F32 scale = mul(broadcast(x_scale), load(scales));
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) store(tile + r * kWidth + v * kLanes, mul(to_f32(sum[r][v]), scale));
+  }
+  const int64_t first_column = p * kTileColumns;
+  store_tile(args, t, kRows, first_column, smaller<int64_t>(kPanels * kTileColumns, panels.outputs - first_column), tile,
+             kWidth);
+}
+
+template <int kRows = kDotRows>
+inline void dot_tile_of(int rows, const LinearArgs& args, const DotPanels& panels, int64_t p, int64_t t,
+                        const uint32_t* a, float x_scale) {
+  if (rows == kRows) return dot_tile<kRows, 1>(args, panels, p, t, a, x_scale);
+  if constexpr (kRows > 1) dot_tile_of<kRows - 1>(rows, args, panels, p, t, a, x_scale);
+}
+
+inline void dot_gemv(const LinearArgs& args, const DotPanels& panels, float x_scale, const Stream& stream) {
+  uint32_t* a = reinterpret_cast<uint32_t*>(stream.scratch);
+  dot_pack_rows(args.x, 0, 1, panels.inner, a);
+  run_parallel(stream, [&](int index) {
+    const Share share = share_of(panels.count, index, stream.threads);
+    int64_t p = share.begin;
+    for (; p + kGemvPanels <= share.end; p += kGemvPanels) dot_tile<1, kGemvPanels>(args, panels, p, 0, a, x_scale);
+    for (; p < share.end; ++p) dot_tile<1, 1>(args, panels, p, 0, a, x_scale);
+  });
+}
+
+// Panels outside, row tiles inside: the packed tokens of a block stay in the second-level cache.
+inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t tokens, float x_scale, const Stream& stream) {
+  uint32_t* a = reinterpret_cast<uint32_t*>(stream.scratch);
+  const int64_t tile_words = panels.steps * kDotRows * kDotWords;
+  for (int64_t t0 = 0; t0 < tokens; t0 += kDotRowBlock) {
+    const int64_t rows = smaller(kDotRowBlock, tokens - t0), tiles = ceil_div(rows, kDotRows);
+    const auto rows_of = [&](int64_t tile) { return static_cast<int>(smaller<int64_t>(kDotRows, rows - tile * kDotRows)); };
+    const auto pack = [&](int index) {
+      const Share share = share_of(tiles, index, stream.threads);
+      for (int64_t i = share.begin; i < share.end; ++i) {
+        dot_pack_rows(args.x, t0 + i * kDotRows, rows_of(i), panels.inner, a + i * tile_words);
+      }
+    };
+    if (tiles > 1) run_parallel(stream, pack);
+    else dot_pack_rows(args.x, t0, rows_of(0), panels.inner, a);
+    run_parallel(stream, [&](int index) {
+      const Share share = share_of(panels.count * tiles, index, stream.threads);
+      for (int64_t i = share.begin; i < share.end; ++i) {
+        const int64_t tile = i % tiles;
+        dot_tile_of(rows_of(tile), args, panels, i / tiles, t0 + tile * kDotRows, a + tile * tile_words, x_scale);
+      }
+    });
+  }
+}
+
+inline void run_linear_dot(const LinearArgs& args, const Stream& stream) {
+  const DotPanels panels(args.weight);
+  const int64_t tokens = args.x.values.dim[0];
+  const float x_scale = load_float(args.x.scales[0].data, args.x.scales[0].dtype, 0);
+  if (tokens == 1) dot_gemv(args, panels, x_scale, stream);
+  else dot_gemm(args, panels, tokens, x_scale, stream);
+}
+
+inline size_t dot_scratch_bytes(const LinearArgs& args, int32_t) {
+  const int64_t tokens = args.x.values.dim[0], steps = ceil_div(args.weight.values.dim[1], 4);
+  const int64_t rows = tokens == 1 ? 1 : round_up(smaller(tokens, kDotRowBlock), kDotRows);
+  return static_cast<size_t>(rows * steps * kDotWords * 4);
+}
+
+constexpr Kernel<LinearArgs> linear_dot_row(const char* name, Verdict (*supports)(const LinearArgs&)) {
+  return {name, supports, run_linear_dot, dot_scratch_bytes, dot_prepared_bytes, dot_prepare, dot_read_row};
+}
+
+}  // namespace
+}  // namespace quamba2::QUAMBA2_ISA
