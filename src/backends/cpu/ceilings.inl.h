@@ -16,6 +16,7 @@ inline float peak_read(const void* data, int64_t bytes) {
     for (int i = 0; i < 8; ++i) sums[i] = bit_or(sums[i], load(p + k + i * kLanes));
   }
   I32 all = sums[0];
+#pragma GCC unroll 8
   for (int i = 1; i < 8; ++i) all = bit_or(all, sums[i]);
   return sum(to_f32(all));
 }
@@ -29,6 +30,7 @@ inline float peak_fma(int64_t rounds) {
 #pragma GCC unroll 32
     for (int i = 0; i < kPeakSums; ++i) sums[i] = fma(sums[i], a, b);
   }
+#pragma GCC unroll 32
   for (int i = 1; i < kPeakSums; ++i) sums[0] = add(sums[0], sums[i]);
   return sum(sums[0]);
 }
@@ -49,6 +51,7 @@ inline float peak_dot(int64_t rounds) {
 #pragma GCC unroll 32
     for (int i = 0; i < kPeakDotSums; ++i) sums[i] = dot(sums[i], x, w);
   }
+#pragma GCC unroll 32
   for (int i = 1; i < kPeakDotSums; ++i) sums[0] = bit_or(sums[0], sums[i]);
   return sum(to_f32(sums[0]));
 }
