@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/cpu/ceilings.h"
 #include "backends/cpu/table.h"
 #include "base/cpu_features.h"
 #include "base/memory.h"
@@ -40,42 +41,6 @@ double best_seconds(const Function& function) {
   }
   return best;
 }
-
-// Multiply-adds in registers: 12 chains hide a latency of 4 at up to three a cycle.
-#if defined(__x86_64__)
-double multiply_adds(void (*run)(int64_t rounds), double flops_a_round) {
-  const int64_t rounds = 2'000'000;
-  return static_cast<double>(rounds) * flops_a_round / best_seconds([&] { run(rounds); }) * 1e-9;
-}
-[[gnu::target("avx512f")]] void chains_512(int64_t rounds) {
-  for (int64_t i = 0; i < rounds; ++i) {
-#define QUAMBA2_CHAIN(r) "vfmadd213ps %%zmm31, %%zmm30, %%zmm" #r "\n\t"
-    asm volatile(QUAMBA2_CHAIN(0) QUAMBA2_CHAIN(1) QUAMBA2_CHAIN(2) QUAMBA2_CHAIN(3) QUAMBA2_CHAIN(4) QUAMBA2_CHAIN(5)
-                     QUAMBA2_CHAIN(6) QUAMBA2_CHAIN(7) QUAMBA2_CHAIN(8) QUAMBA2_CHAIN(9) QUAMBA2_CHAIN(10) QUAMBA2_CHAIN(11)
-                 :
-                 :
-                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
-#undef QUAMBA2_CHAIN
-  }
-}
-[[gnu::target("avx2,fma")]] void chains_256(int64_t rounds) {
-  for (int64_t i = 0; i < rounds; ++i) {
-#define QUAMBA2_CHAIN(r) "vfmadd213ps %%ymm15, %%ymm14, %%ymm" #r "\n\t"
-    asm volatile(QUAMBA2_CHAIN(0) QUAMBA2_CHAIN(1) QUAMBA2_CHAIN(2) QUAMBA2_CHAIN(3) QUAMBA2_CHAIN(4) QUAMBA2_CHAIN(5)
-                     QUAMBA2_CHAIN(6) QUAMBA2_CHAIN(7) QUAMBA2_CHAIN(8) QUAMBA2_CHAIN(9) QUAMBA2_CHAIN(10) QUAMBA2_CHAIN(11)
-                 :
-                 :
-                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
-#undef QUAMBA2_CHAIN
-  }
-}
-double peak_gflops() {
-  if (cpu_features().avx512) return multiply_adds(chains_512, 12 * 32);
-  return cpu_features().avx2 ? multiply_adds(chains_256, 12 * 16) : 0;
-}
-#else
-double peak_gflops() { return 0; }
-#endif
 
 // Read and write in place, as a scan treats its state: GB/s of both together over `bytes`.
 double update_gbs(size_t bytes) {
@@ -189,7 +154,7 @@ void bench(const KernelTable& table, double peak) {
 
 int main(int argc, char** argv) {
   using namespace quamba2;
-  const double peak = peak_gflops();
+  const double peak = measure_fma_peak(1) * 1e-9;
   std::printf("%s, one thread; multiply-add peak %.0f GFLOP/s (measured)\n", cpu_features().name.c_str(), peak);
   for (const KernelTable* table : cpu_tables()) {
     if (argc < 2 || std::string(argv[1]) == table->name) bench(*table, peak);
