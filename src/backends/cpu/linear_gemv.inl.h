@@ -6,33 +6,36 @@ namespace quamba2::QUAMBA2_ISA {
 namespace {
 
 constexpr int kGemvPanels = kRegisters == 32 ? 4 : 2;
+// Formats that hold several registers a vector walk fewer.
+template <class Codes>
+constexpr int kGemvPanelsOf = Codes::kBytes > 4 ? kGemvPanels / 2 : kGemvPanels;
 
-// sum[v] += x[k] * value, k in [0, count) of one group; vector v is in panel v / 2, `stride` bytes apart.
+// sum[v] += x[k] * value, k in [0, count) of one group; vector v is in panel v / 2, `stride` bytes apart. All vectors of
+// a step are loaded first, and sums take turns: a chain of additions to one of them would wait for each.
+template <class Codes, int kPanels>
+QUAMBA2_INLINE void gemv_step(F32 (&sum)[2 * kPanels], int count, const float* x, const char* codes, int64_t step,
+                              int64_t stride) {
+  typename Codes::Pack pack[2 * kPanels];
+#pragma GCC unroll 8
+  for (int v = 0; v < 2 * kPanels; ++v) pack[v] = Codes::load(step_vector<Codes>(codes + (v / 2) * stride, step, v % 2));
+#pragma GCC unroll 16
+  for (int j = 0; j < Codes::kStep; ++j) {
+    if (j >= count) break;
+    const F32 input = broadcast(x[j]);
+#pragma GCC unroll 8
+    for (int v = 0; v < 2 * kPanels; ++v) sum[v] = fma(input, Codes::next(pack[v]), sum[v]);
+  }
+}
+
 template <class Codes, int kPanels>
 QUAMBA2_INLINE void gemv_accumulate(F32 (&sum)[2 * kPanels], int64_t count, const float* x, const char* codes,
                                     int64_t stride) {
-  constexpr int kVectors = 2 * kPanels;
   const int64_t whole = count / Codes::kStep;
-  for (int64_t s = 0; s < whole; ++s, x += Codes::kStep) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      typename Codes::Pack pack = Codes::load(step_vector<Codes>(codes + (v / 2) * stride, s, v % 2));
-#pragma GCC unroll 16
-      for (int j = 0; j < Codes::kStep; ++j) sum[v] = fma(broadcast(x[j]), Codes::next(pack), sum[v]);
-    }
+  for (int64_t s = 0; s < whole; ++s) {
+    gemv_step<Codes, kPanels>(sum, Codes::kStep, x + s * Codes::kStep, codes, s, stride);
   }
   const int rest = static_cast<int>(count - whole * Codes::kStep);
-  if (Codes::kStep > 1 && rest > 0) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      typename Codes::Pack pack = Codes::load(step_vector<Codes>(codes + (v / 2) * stride, whole, v % 2));
-#pragma GCC unroll 16
-      for (int j = 0; j < Codes::kStep; ++j) {
-        const F32 value = Codes::next(pack);
-        if (j < rest) sum[v] = fma(broadcast(x[j]), value, sum[v]);
-      }
-    }
-  }
+  if (rest > 0) gemv_step<Codes, kPanels>(sum, rest, x + whole * Codes::kStep, codes, whole, stride);
 }
 
 template <class Codes, int kPanels>
@@ -68,8 +71,9 @@ template <class Codes>
 void linear_gemv(const LinearArgs& args, const Panels<Codes>& panels, const float* x, const Stream& stream) {
   run_parallel(stream, [&](int index) {
     const Share share = share_of(panels.count, index, stream.threads);
+    constexpr int kPanels = kGemvPanelsOf<Codes>;
     int64_t p = share.begin;
-    for (; p + kGemvPanels <= share.end; p += kGemvPanels) gemv_panels<Codes, kGemvPanels>(args, panels, x, p);
+    for (; p + kPanels <= share.end; p += kPanels) gemv_panels<Codes, kPanels>(args, panels, x, p);
     for (; p < share.end; ++p) gemv_panels<Codes, 1>(args, panels, x, p);
   });
 }
