@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Speeds of linear kernels as fractions of ceilings measured in the same run: one token against reading a buffer of the
 // same size, many tokens against the arithmetic peak.
-//   linear_bench [filter of row names] [K N]...
+//   linear_bench [filter of row names] [threads] [K N]...
 #include <fmt/format.h>
 #include <time.h>
 
@@ -112,7 +112,7 @@ double best_time(const Kernel<LinearArgs>& row, LinearArgs args, int32_t tokens,
   return best;
 }
 
-void run_case(const Case& c, const Kernel<LinearArgs>& row, int32_t inner, int32_t outputs) {
+void run_case(const Case& c, const Kernel<LinearArgs>& row, int32_t inner, int32_t outputs, int max_threads) {
   Bench bench(c, inner, outputs);
   const size_t bytes = row.prepared_bytes(bench.args);
   AlignedBuffer prepared(bytes);
@@ -121,7 +121,7 @@ void run_case(const Case& c, const Kernel<LinearArgs>& row, int32_t inner, int32
   row.prepare(bench.args, prepared.data(), stream_of(two, nullptr));
   const double prepare = seconds() - start;
   bench.args.prepared = prepared.data();
-  for (int threads : {1, 2}) {
+  for (int threads = 1; threads <= max_threads; ++threads) {
     ThreadPool pool(threads);
     const double one = static_cast<double>(bytes) / best_time(row, bench.args, 1, pool);
     const double reading = measure_read_bandwidth(threads, bytes);
@@ -135,7 +135,7 @@ void run_case(const Case& c, const Kernel<LinearArgs>& row, int32_t inner, int32
   }
 }
 
-int run(const std::string& filter, const std::vector<std::pair<int32_t, int32_t>>& shapes) {
+int run(const std::string& filter, int max_threads, const std::vector<std::pair<int32_t, int32_t>>& shapes) {
   const KernelTable& table = cpu_table();
   fmt::print("{}, level {}\n", cpu_features().name, table.name);
   for (const Case& c : kCases) {
@@ -143,7 +143,7 @@ int run(const std::string& filter, const std::vector<std::pair<int32_t, int32_t>
     for (const auto& [inner, outputs] : shapes) {
       for (int32_t r = 0; r < table.linear.count; ++r) {
         if (std::string(table.linear.rows[r].name).rfind(c.name, 0) != 0) continue;
-        run_case(c, table.linear.rows[r], inner, outputs);
+        run_case(c, table.linear.rows[r], inner, outputs, max_threads);
         break;
       }
     }
@@ -156,7 +156,7 @@ int run(const std::string& filter, const std::vector<std::pair<int32_t, int32_t>
 
 int main(int argc, char** argv) {
   std::vector<std::pair<int32_t, int32_t>> shapes;
-  for (int i = 2; i + 1 < argc; i += 2) shapes.emplace_back(std::atoi(argv[i]), std::atoi(argv[i + 1]));
+  for (int i = 3; i + 1 < argc; i += 2) shapes.emplace_back(std::atoi(argv[i]), std::atoi(argv[i + 1]));
   if (shapes.empty()) shapes = {{512, 2320}, {1024, 512}, {512, 50288}, {2560, 10576}};
-  return quamba2::run(argc > 1 ? argv[1] : "", shapes);
+  return quamba2::run(argc > 1 ? argv[1] : "", argc > 2 ? std::atoi(argv[2]) : 2, shapes);
 }

@@ -110,12 +110,12 @@ void check_row_counts(Runner& runner, const std::vector<uint8_t>& all, const std
     args.x.values.data = row_address(whole.x.values, begin);
     args.x.values.dim[0] = count;
     for (int i = 0; i < args.out.count; ++i) args.out.part[i].values.dim[0] = count;
-    const std::vector<uint8_t> some = runner.run(1 + begin % 3);
+    const std::vector<uint8_t> some = runner.run(1 + begin % 2);
     const bool same = std::memcmp(some.data(), all.data() + static_cast<size_t>(begin) * row_bytes, some.size()) == 0;
     if (!same) ADD_FAILURE() << what << ": rows " << begin << " + " << count << " differ from the same rows in " << tokens;
     runner.problem.args = whole;
   };
-  for (int32_t t = 0; t < std::min(tokens, 4); ++t) run_rows(t, 1);
+  for (int32_t t = 0; t < std::min(tokens, 3); ++t) run_rows(t, 1);
   run_rows(tokens - 1, 1);
   if (tokens > 2) run_rows(1, tokens / 2);
 }
@@ -152,7 +152,10 @@ void check_problem(Shape shape, Format x, Format weight, Values values, uint64_t
       const std::vector<uint8_t> bits = runner.run(1);
       const std::string failure = check_results(problem);
       if (!failure.empty()) ADD_FAILURE() << row.name << ", " << what << ": " << failure;
-      for (int threads : {2, 3}) EXPECT_EQ(runner.run(threads), bits) << row.name << ", " << what << ", threads " << threads;
+      for (int threads : {2, 3}) {
+        if (threads == 3 && seed % 4 != 0) continue;
+        EXPECT_EQ(runner.run(threads), bits) << row.name << ", " << what << ", threads " << threads;
+      }
       check_row_counts(runner, bits, std::string(row.name) + ", " + what);
       check_read_row(runner);
       first = false;
@@ -200,7 +203,7 @@ Values random_values(Random& random, const Format& x, const Format& weight) {
 
 TEST(Linear, SmallShapes) {
   Random random(20);
-  for (uint64_t seed = 1; seed <= 400; ++seed) {
+  for (uint64_t seed = 1; seed <= 250; ++seed) {
     const Shape shape{1 + static_cast<int32_t>(random.below(20)), 1 + static_cast<int32_t>(random.below(40)),
                       1 + static_cast<int32_t>(random.below(40))};
     const Format x = random_activation(random), weight = random_weight(random, shape.inner);

@@ -133,6 +133,9 @@ QUAMBA2_INLINE I32 shift_left(I32 a) {
   return i32(_mm256_slli_epi32(raw(a), kBits));
 }
 QUAMBA2_INLINE F32 nibble(I32 a) { return sub(to_f32(bit_and(a, broadcast(15))), broadcast(8.0f)); }
+QUAMBA2_INLINE F32 merge_bits(I32 a, int32_t mask, float b) {
+  return {_mm256_or_ps(_mm256_castsi256_ps(raw(bit_and(a, broadcast(mask)))), _mm256_set1_ps(b))};
+}
 
 // Across lanes: halves are added first, always in the same order.
 QUAMBA2_INLINE float sum(F32 a) {

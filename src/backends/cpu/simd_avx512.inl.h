@@ -114,6 +114,10 @@ QUAMBA2_INLINE I32 shift_left(I32 a) {
 QUAMBA2_INLINE F32 nibble(I32 a) {
   return {_mm512_permutexvar_ps(raw(a), _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7))};
 }
+QUAMBA2_INLINE F32 merge_bits(I32 a, int32_t mask, float b) {
+  const __m512i bits = _mm512_castps_si512(_mm512_set1_ps(b));
+  return {_mm512_castsi512_ps(_mm512_ternarylogic_epi32(raw(a), _mm512_set1_epi32(mask), bits, 0xea))};
+}
 
 // Across lanes: halves are added first, always in the same order.
 QUAMBA2_INLINE __m256 upper(__m512 a) { return _mm512_extractf32x8_ps(a, 1); }
