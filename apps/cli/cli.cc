@@ -76,7 +76,8 @@ CLI::App* add_verb(Program* program, CLI::App* parent, const std::string& name, 
 CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& known) {
   const auto check = [known](const std::string& value) {
     if (std::find(known.begin(), known.end(), value) != known.end()) return std::string();
-    return "'" + value + "' is not " + listed(known) + did_you_mean(value, known, "").insert(0, "; ");
+    const std::string hint = did_you_mean(value, known, "");
+    return "'" + value + "' is not " + listed(known) + (hint.empty() ? "" : "; " + hint);
   };
   option->check(CLI::Validator(check, "{" + fmt::format("{}", fmt::join(known, ",")) + "}"));
   return option->option_text(fmt::format("{}", fmt::join(known, "|")));
@@ -120,8 +121,8 @@ EngineOptions engine_options(const Common& common) {
 }
 
 std::string describe(const Model& model) {
-  return fmt::format("{}, {} layers, {} parameters, {}", model.family(), model.layers(), human_count(model.parameters()),
-                     model.recipe().empty() ? "not quantized" : model.recipe());
+  return fmt::format("{}, {} layers, {} parameters, {}", model.family(), model.layers(),
+                     human_count(model.parameters()), model.recipe().empty() ? "not quantized" : model.recipe());
 }
 
 }  // namespace quamba2::cli

@@ -47,7 +47,8 @@ CLI::App* add_verb(Program* program, CLI::App* parent, const std::string& name, 
                    const std::string& summary, const std::string& example, unsigned offered);
 // Makes `run` the action where the verb is on the command line; `options` lives as long as the tree.
 template <class Options>
-void set_action(Program* program, CLI::App* verb, std::shared_ptr<Options> options, int (*run)(Session&, const Options&)) {
+void set_action(Program* program, CLI::App* verb, std::shared_ptr<Options> options,
+                int (*run)(Session&, const Options&)) {
   verb->callback([program, options, run] {
     program->action = [options, run](Session& session) { return run(session, *options); };
   });

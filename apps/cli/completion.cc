@@ -66,7 +66,8 @@ std::string bash_completion(const CLI::App& root) {
     words += fmt::format("    '{}') words='{}{}' ;;\n", path_of(app), list, fmt::join(option_names(app), " "));
     for (const CLI::Option* option : app->get_options()) {
       if (!choices(option).empty() && !option->get_positional()) {
-        values += fmt::format("    '{} {}') words='{}' ;;\n", path_of(app), option->get_name(), fmt::join(choices(option), " "));
+        values += fmt::format("    '{} {}') words='{}' ;;\n", path_of(app), option->get_name(),
+                              fmt::join(choices(option), " "));
       }
     }
   }
@@ -80,10 +81,12 @@ std::string bash_completion(const CLI::App& root) {
          "      ' '*) path=${COMP_WORDS[i]} ;;\n"
          "    esac\n"
          "  done\n"
-         "  case \"$path $before\" in\n" + values +
+         "  case \"$path $before\" in\n" +
+         values +
          "  esac\n"
          "  if [[ -n $words ]]; then COMPREPLY=($(compgen -W \"$words\" -- \"$word\")); return; fi\n"
-         "  case $path in\n" + words +
+         "  case $path in\n" +
+         words +
          "  esac\n"
          "  if [[ $word == -* || -z $path || $path == eval ]]; then COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
          "  else compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$word\")); fi\n"
@@ -94,12 +97,14 @@ std::string bash_completion(const CLI::App& root) {
 std::string zsh_completion(const CLI::App& root) {
   std::vector<const CLI::App*> all;
   walk(&root, &all);
-  std::string out = "#compdef quamba2\n# zsh completion of quamba2: put it into a folder of $fpath as _quamba2\n_quamba2() {\n"
-                    "  local path=${words[2]}\n  [[ $path == eval && $CURRENT -gt 3 ]] && path=\"eval ${words[3]}\"\n"
-                    "  (( CURRENT == 2 )) && path=''\n  case $path in\n";
+  std::string out =
+      "#compdef quamba2\n# zsh completion of quamba2: put it into a folder of $fpath as _quamba2\n_quamba2() {\n"
+      "  local path=${words[2]}\n  [[ $path == eval && $CURRENT -gt 3 ]] && path=\"eval ${words[3]}\"\n"
+      "  (( CURRENT == 2 )) && path=''\n  case $path in\n";
   for (const CLI::App* app : all) {
     out += fmt::format("    '{}')\n      local -a verbs=(", path_of(app));
-    for (const CLI::App* verb : verbs_of(app)) out += fmt::format("'{}:{}' ", verb->get_name(), quote(verb->get_description()));
+    for (const CLI::App* verb : verbs_of(app))
+      out += fmt::format("'{}:{}' ", verb->get_name(), quote(verb->get_description()));
     out += ")\n      (( $#verbs )) && _describe verb verbs\n      _arguments -S";
     for (const CLI::Option* option : app->get_options()) {
       if (option->get_positional()) continue;
@@ -109,9 +114,9 @@ std::string zsh_completion(const CLI::App& root) {
         description += c;
       }
       const std::string value = option->get_option_text().empty() ? ""
-                                : !choices(option).empty()        ? fmt::format(":value:({})", fmt::join(choices(option), " "))
-                                : takes_file(option)              ? ":file:_files"
-                                                                  : ":" + option->get_option_text() + ":";
+                                : !choices(option).empty() ? fmt::format(":value:({})", fmt::join(choices(option), " "))
+                                : takes_file(option)       ? ":file:_files"
+                                                           : ":" + option->get_option_text() + ":";
       for (const std::string& name : option->get_lnames()) {
         out += fmt::format(" \\\n        '*--{}[{}]{}'", name, quote(description), quote(value));
       }
@@ -129,16 +134,20 @@ std::string fish_completion(const CLI::App& root) {
     const bool top = !app->get_parent();
     const std::string when = top ? "__fish_use_subcommand" : "__fish_seen_subcommand_from " + app->get_name();
     for (const CLI::App* verb : verbs_of(app)) {
-      out += fmt::format("complete -c quamba2 -f -n '{}' -a {} -d '{}'\n", when, verb->get_name(), quote(verb->get_description()));
+      out += fmt::format("complete -c quamba2 -f -n '{}' -a {} -d '{}'\n", when, verb->get_name(),
+                         quote(verb->get_description()));
     }
     for (const CLI::Option* option : app->get_options()) {
       if (option->get_positional()) continue;
       out += fmt::format("complete -c quamba2 -n '{}'", when);
       for (const std::string& name : option->get_snames()) out += " -s " + name;
       for (const std::string& name : option->get_lnames()) out += " -l " + name;
-      if (!choices(option).empty()) out += fmt::format(" -x -a '{}'", fmt::join(choices(option), " "));
-      else if (takes_file(option)) out += " -r -F";
-      else if (!option->get_option_text().empty()) out += " -x";
+      if (!choices(option).empty())
+        out += fmt::format(" -x -a '{}'", fmt::join(choices(option), " "));
+      else if (takes_file(option))
+        out += " -r -F";
+      else if (!option->get_option_text().empty())
+        out += " -x";
       out += fmt::format(" -d '{}'\n", quote(option->get_description()));
     }
   }

@@ -37,7 +37,9 @@ std::string entry(const std::string& left, const std::string& right) {
   return out + "\n";
 }
 
-bool has_verbs(const CLI::App* app) { return !app->get_subcommands([](const CLI::App*) { return true; }).empty(); }
+bool has_verbs(const CLI::App* app) {
+  return !app->get_subcommands([](const CLI::App*) { return true; }).empty();
+}
 
 std::string usage(const CLI::App* app) {
   std::string out = "quamba2";

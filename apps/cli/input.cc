@@ -39,30 +39,36 @@ std::string read_input(const std::string& path, const std::string& option) {
     const ssize_t count = read(fd, block.data(), block.size());
     if (count == 0) return text;
     if (interrupted()) throw Error(ErrorCode::kInterrupted, "interrupted", "", "");
-    if (count > 0) text.append(block, 0, static_cast<size_t>(count));
-    else if (errno != EINTR) cannot_read(path, option, std::strerror(errno));
+    if (count > 0)
+      text.append(block, 0, static_cast<size_t>(count));
+    else if (errno != EINTR)
+      cannot_read(path, option, std::strerror(errno));
   }
 }
 
 bool exists(const std::string& path) {
-  struct stat ignored {};
+  struct stat ignored{};
   return lstat(path.c_str(), &ignored) == 0;
 }
 
 std::string model_directory(const std::string& model) {
-  struct stat status {};
+  struct stat status{};
   if (stat(model.c_str(), &status) != 0) return model;
   return S_ISDIR(status.st_mode) ? model : parent(model);
 }
 
 void check_writable_place(const std::string& path, const std::string& option) {
   const std::string folder = parent(path);
-  struct stat status {};
+  struct stat status{};
   std::string why;
-  if (stat(folder.c_str(), &status) != 0) why = std::strerror(errno);
-  else if (!S_ISDIR(status.st_mode)) why = "not a directory";
-  else if (access(folder.c_str(), W_OK | X_OK) != 0) why = std::strerror(errno);
-  if (!why.empty()) throw Error(ErrorCode::kRuntime, "cannot write " + option, folder, why, "give a place that can be written");
+  if (stat(folder.c_str(), &status) != 0)
+    why = std::strerror(errno);
+  else if (!S_ISDIR(status.st_mode))
+    why = "not a directory";
+  else if (access(folder.c_str(), W_OK | X_OK) != 0)
+    why = std::strerror(errno);
+  if (!why.empty())
+    throw Error(ErrorCode::kRuntime, "cannot write " + option, folder, why, "give a place that can be written");
 }
 
 }  // namespace quamba2::cli

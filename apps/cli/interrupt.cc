@@ -21,7 +21,7 @@ void on_signal(int signal) {
 }
 
 void handle(int signal, void (*handler)(int), int flags) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = handler;
   action.sa_flags = flags;  // without SA_RESTART: a read that waits for input ends
   sigaction(signal, &action, nullptr);
@@ -29,7 +29,7 @@ void handle(int signal, void (*handler)(int), int flags) {
 
 // A process started in the background by a shell ignores SIGINT, and goes on doing so.
 void catch_unless_ignored(int signal) {
-  struct sigaction old {};
+  struct sigaction old{};
   sigaction(signal, nullptr, &old);
   if (old.sa_handler != SIG_IGN) handle(signal, on_signal, static_cast<int>(SA_RESETHAND));
 }

@@ -30,11 +30,16 @@ void Json::write_string(std::string_view text) {
   while (!text.empty()) {
     const size_t bytes = character(text);
     const auto c = static_cast<unsigned char>(text[0]);
-    if (bytes == 0) text_ += "\xEF\xBF\xBD";
-    else if (c == '"' || c == '\\') (text_ += '\\') += text[0];
-    else if (c == '\n') text_ += "\\n";
-    else if (c < 0x20 || c == 0x7F) text_ += fmt::format("\\u{:04x}", c);
-    else text_ += text.substr(0, bytes);
+    if (bytes == 0)
+      text_ += "\xEF\xBF\xBD";
+    else if (c == '"' || c == '\\')
+      (text_ += '\\') += text[0];
+    else if (c == '\n')
+      text_ += "\\n";
+    else if (c < 0x20 || c == 0x7F)
+      text_ += fmt::format("\\u{:04x}", c);
+    else
+      text_ += text.substr(0, bytes);
     text.remove_prefix(bytes == 0 ? 1 : bytes);
   }
   text_ += '"';

@@ -27,17 +27,21 @@ class Json {
   Json& value(int64_t number);
   Json& value(uint64_t number);
   Json& value(int number) { return value(static_cast<int64_t>(number)); }
-  template <class T> Json& value(const std::vector<T>& list) {
+  template <class T>
+  Json& value(const std::vector<T>& list) {
     open_list();
     for (const T& item : list) value(item);
     return close_list();
   }
-  template <class T> Json& field(std::string_view name, const T& v) { return key(name).value(v); }
+  template <class T>
+  Json& field(std::string_view name, const T& v) {
+    return key(name).value(v);
+  }
 
   std::string text() const { return text_ + "\n"; }
 
  private:
-  Json& open_list();   // an array on one line
+  Json& open_list();  // an array on one line
   Json& close_list();
   void before_value();
   void write_string(std::string_view text);

@@ -46,7 +46,8 @@ CLI::App* chosen(CLI::App* app, const std::vector<std::string>& words, size_t at
 
 std::vector<std::string> verb_names(const CLI::App* app) {
   std::vector<std::string> names;
-  for (const CLI::App* verb : app->get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
+  for (const CLI::App* verb : app->get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(verb->get_name());
   return names;
 }
 
@@ -63,11 +64,13 @@ void refuse_leftovers(const CLI::App* verb) {
       for (const std::string& name : option->get_snames()) known.push_back("-" + name);
     }
     const std::string otherwise = where.empty() ? "options follow the verb; " + help_hint(verb) : help_hint(verb);
-    throw usage("unknown option '" + word + "'", where, "there is none of that name", did_you_mean(word, known, otherwise));
+    throw usage("unknown option '" + word + "'", where, "there is none of that name",
+                did_you_mean(word, known, otherwise));
   }
   const std::vector<std::string> verbs = verb_names(verb);
   if (!verbs.empty()) {
-    throw usage("unknown verb '" + word + "'", where, "there is none of that name", did_you_mean(word, verbs, help_hint(verb)));
+    throw usage("unknown verb '" + word + "'", where, "there is none of that name",
+                did_you_mean(word, verbs, help_hint(verb)));
   }
   throw usage("unexpected argument '" + left[0] + "'", where, "the verb takes no more of them",
               "quote text that has blanks in it, or " + help_hint(verb));
@@ -82,18 +85,21 @@ Error parse_error(const CLI::ParseError& e, const CLI::App* verb, const std::vec
     where = name;
     const bool written = std::any_of(words.begin(), words.end(), [&](const std::string& word) {
       const std::vector<std::string>& shorts = option->get_snames();
-      return word.rfind(name, 0) == 0 ||
-             std::any_of(shorts.begin(), shorts.end(), [&](const std::string& s) { return word.rfind("-" + s, 0) == 0; });
+      return word.rfind(name, 0) == 0 || std::any_of(shorts.begin(), shorts.end(),
+                                                     [&](const std::string& s) { return word.rfind("-" + s, 0) == 0; });
     });
     if (!option->get_envname().empty() && std::getenv(option->get_envname().c_str()) && !written) {
       where = option->get_envname();
     }
     if (text.rfind(name + ": ", 0) == 0) text.erase(0, name.size() + 2);
-    if (dynamic_cast<const CLI::RequiredError*>(&e)) return usage("missing " + name, path_of(verb), "it is required", help_hint(verb));
-    if (dynamic_cast<const CLI::ArgumentMismatch*>(&e)) return usage("bad value", where, "it takes one value", help_hint(verb));
+    if (dynamic_cast<const CLI::RequiredError*>(&e))
+      return usage("missing " + name, path_of(verb), "it is required", help_hint(verb));
+    if (dynamic_cast<const CLI::ArgumentMismatch*>(&e))
+      return usage("bad value", where, "it takes one value", help_hint(verb));
     if (dynamic_cast<const CLI::ConversionError*>(&e)) {
       const std::vector<std::string>& given = option->results();
-      return usage("bad value", where, "'" + (given.empty() ? "" : given.back()) + "' is not a number", help_hint(verb));
+      return usage("bad value", where, "'" + (given.empty() ? "" : given.back()) + "' is not a number",
+                   help_hint(verb));
     }
   }
   return usage("bad value", where, text, help_hint(verb));

@@ -14,7 +14,7 @@ namespace quamba2::cli {
 namespace {
 
 using std::chrono::milliseconds;
-constexpr milliseconds kFirstBar{700}, kRedraw{100};     // most work is over before a bar is worth the flicker
+constexpr milliseconds kFirstBar{700}, kRedraw{100};  // most work is over before a bar is worth the flicker
 constexpr milliseconds kFirstLine{2000}, kNextLine{5000};
 
 void say(std::string_view text) {
@@ -36,7 +36,8 @@ std::string progress_line(std::string_view label, int64_t done, int64_t total, d
   if (bar && room >= 8) {
     const int width = std::min(room, 40);
     const int filled = static_cast<int>(share * width);
-    line += " [" + std::string(static_cast<size_t>(filled), '=') + std::string(static_cast<size_t>(width - filled), ' ') + "]";
+    line += " [" + std::string(static_cast<size_t>(filled), '=') +
+            std::string(static_cast<size_t>(width - filled), ' ') + "]";
   }
   line += tail;
   if (columns > 1 && line.size() >= static_cast<size_t>(columns)) {  // a wrapped line could not be taken back

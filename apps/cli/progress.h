@@ -23,8 +23,8 @@ class Progress {
 
   // Returns false where the user asked to stop. Safe from any thread.
   bool report(std::string_view stage, int64_t done, int64_t total);
-  void clear();                        // takes the bar off the screen
-  void note(std::string_view line);    // a line on standard error, above the bar; not shown when quiet
+  void clear();                      // takes the bar off the screen
+  void note(std::string_view line);  // a line on standard error, above the bar; not shown when quiet
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -39,8 +39,6 @@ void Table::row(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-void Table::rule() { rows_.emplace_back(); }
-
 std::vector<size_t> Table::widths() const {
   std::vector<size_t> widths;
   for (const std::string& title : titles_) widths.push_back(display_width(title));
@@ -57,14 +55,8 @@ std::string Table::aligned(bool colour) const {
     for (size_t i = 0; i < cells.size(); ++i) out += (i ? "  " : "") + padded(cells[i], width[i], aligns_[i]);
     return without_trailing_blanks(out);
   };
-  size_t total = width.empty() ? 0 : 2 * (width.size() - 1);
-  for (const size_t w : width) total += w;
   std::string out = styled(colour, Style::kBold, line(titles_)) + "\n";
-  for (const auto& row : rows_) {
-    if (row.empty()) for (size_t i = 0; i < total; ++i) out += "─";
-    else out += line(row);
-    out += "\n";
-  }
+  for (const auto& row : rows_) out += line(row) + "\n";
   return out;
 }
 
@@ -81,9 +73,7 @@ std::string Table::markdown() const {
     out += " " + std::string(std::max<size_t>(width[i], 2) - right, '-') + (right ? ": |" : " |");
   }
   out += "\n";
-  for (const auto& row : rows_) {
-    if (!row.empty()) out += line(row);
-  }
+  for (const auto& row : rows_) out += line(row);
   return out;
 }
 
@@ -94,9 +84,7 @@ std::string Table::csv() const {
     return out + "\n";
   };
   std::string out = line(titles_);
-  for (const auto& row : rows_) {
-    if (!row.empty()) out += line(row);
-  }
+  for (const auto& row : rows_) out += line(row);
   return out;
 }
 

@@ -13,18 +13,17 @@ class Table {
  public:
   void column(std::string title, Align align = Align::kLeft);
   void row(std::vector<std::string> cells);
-  void rule();  // a line before the next row, in aligned() only
 
   std::string aligned(bool colour) const;  // two blanks between columns; titles bold where `colour`
   std::string markdown() const;
-  std::string csv() const;                 // RFC 4180
+  std::string csv() const;  // RFC 4180
 
  private:
   std::vector<size_t> widths() const;
 
   std::vector<std::string> titles_;
   std::vector<Align> aligns_;
-  std::vector<std::vector<std::string>> rows_;  // an empty one is a rule
+  std::vector<std::vector<std::string>> rows_;
 };
 
 }  // namespace quamba2::cli

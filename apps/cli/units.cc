@@ -18,8 +18,10 @@ std::string scaled(double value, double step, const char* const (&names)[6]) {
 
 std::string three_digits(double value) {
   const double size = std::abs(value);
-  return size >= 99.95 ? fmt::format("{:.0f}", value) : size >= 9.995 ? fmt::format("{:.1f}", value)
-       : size >= 0.995 || size == 0 ? fmt::format("{:.2f}", value) : fmt::format("{:.3g}", value);
+  return size >= 99.95                ? fmt::format("{:.0f}", value)
+         : size >= 9.995              ? fmt::format("{:.1f}", value)
+         : size >= 0.995 || size == 0 ? fmt::format("{:.2f}", value)
+                                      : fmt::format("{:.3g}", value);
 }
 
 std::string human_bytes(uint64_t bytes) {
@@ -40,7 +42,8 @@ std::string human_count(int64_t count) {
 }
 
 std::string grouped(int64_t number) {
-  const std::string digits = fmt::format("{}", number < 0 ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number));
+  const std::string digits =
+      fmt::format("{}", number < 0 ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number));
   std::string out = number < 0 ? "-" : "";
   for (size_t i = 0; i < digits.size(); ++i) {
     if (i > 0 && (digits.size() - i) % 3 == 0) out += ',';

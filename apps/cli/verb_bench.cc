@@ -33,7 +33,8 @@ struct Measured {
 }
 
 int64_t parse_number(const std::string& text, const std::string& option, const std::string& part) {
-  if (text.empty() || text.size() > 9 || text.find_first_not_of("0123456789") != std::string::npos) bad_list(option, part);
+  if (text.empty() || text.size() > 9 || text.find_first_not_of("0123456789") != std::string::npos)
+    bad_list(option, part);
   return std::stoll(text);
 }
 
@@ -47,7 +48,8 @@ std::vector<int64_t> parse_list(const std::string& text, const std::string& opti
     const int64_t first = parse_number(part.substr(0, dash), option, part);
     int64_t last = first, step = 1;
     if (dash != std::string::npos) {
-      last = parse_number(part.substr(dash + 1, step_at == std::string::npos ? step_at : step_at - dash - 1), option, part);
+      last = parse_number(part.substr(dash + 1, step_at == std::string::npos ? step_at : step_at - dash - 1), option,
+                          part);
       if (step_at != std::string::npos) step = parse_number(part.substr(step_at + 1), option, part);
     }
     const bool times = step_at != std::string::npos && part[step_at] == '*';
@@ -74,7 +76,8 @@ std::string model_text(const Model& m) {
   return fmt::format("{} {} {}", m.family(), human_count(m.parameters()), m.recipe().empty() ? "plain" : m.recipe());
 }
 
-Table make_table(const BenchArgs& args, const Model& model, const std::string& device, const std::vector<Measured>& all) {
+Table make_table(const BenchArgs& args, const Model& model, const std::string& device,
+                 const std::vector<Measured>& all) {
   const bool show_batch = std::any_of(all.begin(), all.end(), [](const Measured& m) { return m.batch != 1; });
   Table table;
   table.column("model");
@@ -87,8 +90,9 @@ Table make_table(const BenchArgs& args, const Model& model, const std::string& d
   table.column("of ceiling", Align::kRight);
   table.column("ceiling");
   for (const Measured& m : all) {
-    std::vector<std::string> cells = {model_text(model), binary_bytes(model.weight_bytes()), human_count(model.parameters()),
-                                      device == "cpu" ? "CPU" : device, m.threads > 0 ? fmt::format("{}", m.threads) : "all"};
+    std::vector<std::string> cells = {model_text(model), binary_bytes(model.weight_bytes()),
+                                      human_count(model.parameters()), device == "cpu" ? "CPU" : device,
+                                      m.threads > 0 ? fmt::format("{}", m.threads) : "all"};
     if (show_batch) cells.push_back(fmt::format("{}", m.batch));
     cells.insert(cells.end(), {m.row.test, fmt::format("{:.2f} ± {:.2f}", m.row.mean, m.row.deviation),
                                share_of_ceiling(m.row), m.row.ceiling_text});
@@ -170,8 +174,9 @@ void add_bench_verb(Program* program) {
   at_least(verb->add_option("-r,--repetitions", args->repetitions, "times that each test runs (default 5)"), 1);
   one_of(verb->add_option("-o,--format", args->format, "of the output (default md)"), {"md", "csv", "json", "jsonl"});
   verb->add_flag("--no-warmup", args->no_warm_up, "measure the first run too");
-  verb->footer("Example:\n  quamba2 bench mamba2-130m-w4a16 -p 128,512 -n 128 -t 1,2\n\n"
-               "LIST is 128,512, or a range as 128-512+128 or 1-8*2; lists multiply.");
+  verb->footer(
+      "Example:\n  quamba2 bench mamba2-130m-w4a16 -p 128,512 -n 128 -t 1,2\n\n"
+      "LIST is 128,512, or a range as 128-512+128 or 1-8*2; lists multiply.");
   set_action(program, verb, args, bench_verb);
 }
 

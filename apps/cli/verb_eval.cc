@@ -37,7 +37,8 @@ int eval_ppl(Session& s, const EvalArgs& args) {
     s.out.write(json.close().text());
     return 0;
   }
-  s.out.write(fmt::format("perplexity  {:.4f} ± {:.4f}\nbits/byte   {:.4f}\n", p.perplexity, p.standard_error, p.bits_per_byte));
+  s.out.write(fmt::format("perplexity  {:.4f} ± {:.4f}\nbits/byte   {:.4f}\n", p.perplexity, p.standard_error,
+                          p.bits_per_byte));
   s.out.write(fmt::format("text        {}: {} windows of {} tokens, {} predictions\n", args.text, grouped(p.windows),
                           grouped(args.options.window), grouped(p.predicted)));
   s.progress.note(fmt::format("{}; {}", human_seconds(p.seconds), engine.description()));
@@ -46,7 +47,8 @@ int eval_ppl(Session& s, const EvalArgs& args) {
 
 // One side of a comparison.
 struct Side {
-  Side(Session& s, const std::string& path) : model(Model::from_pretrained(path)), engine(model, engine_options(s.common)) {}
+  Side(Session& s, const std::string& path)
+      : model(Model::from_pretrained(path)), engine(model, engine_options(s.common)) {}
   double of_bf16() const { return static_cast<double>(model.weight_bytes()) / static_cast<double>(model.bf16_bytes()); }
   Model model;
   Engine engine;
@@ -65,7 +67,9 @@ std::string comparison_json(const EvalArgs& args, const Side& a, const Side& b, 
   };
   side("a", args.a, a, c.a);
   side("b", args.b, b, c.b);
-  json.field("ppl_increase_percent", increase(c)).field("mean_kl", c.mean_kl).field("kl_standard_error", c.kl_standard_error);
+  json.field("ppl_increase_percent", increase(c))
+      .field("mean_kl", c.mean_kl)
+      .field("kl_standard_error", c.kl_standard_error);
   json.field("kl_p99", c.kl_p99).field("kl_max", c.kl_max).field("same_top_token", c.same_top_token);
   json.field("max_ppl_increase", args.max_increase).field("passed", passed);
   return json.close().text();
@@ -77,15 +81,17 @@ std::string comparison_table(Session& s, const EvalArgs& args, const Side& a, co
   for (const char* title : {"size", "of BF16", "perplexity", "bits/byte", "change", "mean KL", "same top token"}) {
     table.column(title, Align::kRight);
   }
-  const auto row = [&](const std::string& path, const Side& m, const Perplexity& p, const std::vector<std::string>& rest) {
+  const auto row = [&](const std::string& path, const Side& m, const Perplexity& p,
+                       const std::vector<std::string>& rest) {
     std::vector<std::string> cells = {path, human_bytes(m.model.weight_bytes()), fmt::format("{:.3f}x", m.of_bf16()),
                                       fmt::format("{:.4f}", p.perplexity), fmt::format("{:.4f}", p.bits_per_byte)};
     cells.insert(cells.end(), rest.begin(), rest.end());
     table.row(cells);
   };
   row(args.a, a, c.a, {"", "", ""});
-  row(args.b, b, c.b, {fmt::format("{:+.2f} %", increase(c)), fmt::format("{:.5f}", c.mean_kl),
-                       fmt::format("{:.2f} %", 100 * c.same_top_token)});
+  row(args.b, b, c.b,
+      {fmt::format("{:+.2f} %", increase(c)), fmt::format("{:.5f}", c.mean_kl),
+       fmt::format("{:.2f} %", 100 * c.same_top_token)});
   return table.aligned(s.terminal.output_colour);
 }
 
@@ -138,7 +144,8 @@ void add_eval_verbs(Program* program) {
   verb->add_option("A", pair->a, "the model that counts as right")->required();
   verb->add_option("B", pair->b, "the model held against it")->required();
   add_text_options(verb, pair.get());
-  verb->add_option("--max-ppl-increase", pair->max_increase, "exit with 5 where B's perplexity is higher by more percent")
+  verb->add_option("--max-ppl-increase", pair->max_increase,
+                   "exit with 5 where B's perplexity is higher by more percent")
       ->option_text("PERCENT");
   set_action(program, verb, pair, compare_verb);
 }

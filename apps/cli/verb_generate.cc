@@ -90,8 +90,9 @@ std::vector<Completion> in_batches(Session& s, Engine& engine, const GenerateArg
   };
   const auto step = static_cast<size_t>(engine.max_sequences());
   for (size_t at = 0; at < prompts.size() && !interrupted(); at += step) {
-    const std::vector<std::string> some(prompts.begin() + static_cast<std::ptrdiff_t>(at),
-                                        prompts.begin() + static_cast<std::ptrdiff_t>(std::min(at + step, prompts.size())));
+    const std::vector<std::string> some(
+        prompts.begin() + static_cast<std::ptrdiff_t>(at),
+        prompts.begin() + static_cast<std::ptrdiff_t>(std::min(at + step, prompts.size())));
     GenerationTimes part;
     std::vector<Completion> done = engine.generate(some, args.sampling, count, &part);
     add(times, part);
@@ -163,8 +164,10 @@ void add_generate_verb(Program* program) {
   verb->add_option("MODEL", args->model, "model directory, weights file in one, or org/name")->required();
   repeated(verb->add_option("-p,--prompt", args->prompts, "text to continue (again for more)")->option_text("TEXT"));
   verb->add_option("-f,--file", args->file, "file with one prompt (- for standard input)")->option_text("FILE");
-  at_least(verb->add_option("-n,--max-tokens", args->sampling.max_tokens, "tokens to generate at most (default 128)"), 0);
-  repeated(verb->add_option("--stop", args->sampling.stop, "text that ends the output (again for more)")->option_text("TEXT"));
+  at_least(verb->add_option("-n,--max-tokens", args->sampling.max_tokens, "tokens to generate at most (default 128)"),
+           0);
+  repeated(verb->add_option("--stop", args->sampling.stop, "text that ends the output (again for more)")
+               ->option_text("TEXT"));
   verb->add_flag("--ignore-eos", args->sampling.ignore_eos, "go on after the end of the text");
   verb->add_flag("--echo,!--no-echo", args->echo, "print the prompt before its continuation (default), or not");
   at_least(verb->add_option("-b,--batch", args->batch, "prompts decoded together at most (default 8)"), 1);

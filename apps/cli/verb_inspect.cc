@@ -32,7 +32,8 @@ std::string inspect_json(const Model& m) {
 }
 
 std::string ratio(const Model& m) {
-  const double times = static_cast<double>(m.bf16_bytes()) / static_cast<double>(std::max<uint64_t>(1, m.weight_bytes()));
+  const double times =
+      static_cast<double>(m.bf16_bytes()) / static_cast<double>(std::max<uint64_t>(1, m.weight_bytes()));
   if (times >= 0.995 && times < 1.005) return "the same as BF16";
   return times > 1 ? fmt::format("{:.2f} times smaller than BF16 ({})", times, human_bytes(m.bf16_bytes()))
                    : fmt::format("{:.2f} times larger than BF16 ({})", 1 / times, human_bytes(m.bf16_bytes()));

@@ -102,8 +102,10 @@ int quantize_verb(Session& s, const QuantizeArgs& given) {
                   (text.empty() ? "" : ", calibrated on " + text));
   const QuantizeReport report = quantize(model, args.options);
   model.save(args.output, args.force);
-  if (s.common.json) s.out.write(report_json(args, report));
-  else print_report(s, args, report);
+  if (s.common.json)
+    s.out.write(report_json(args, report));
+  else
+    print_report(s, args, report);
   return 0;
 }
 
@@ -136,14 +138,20 @@ void add_quantize_verbs(Program* program) {
                             "quamba2 quantize mamba2-130m --recipe w8a8 --calib text.txt -o mamba2-130m-w8a8",
                             kThreads | kTokenizer | kJson);
   verb->add_option("MODEL", args->model, "model directory, weights file in one, or org/name")->required();
-  verb->add_option("-r,--recipe", o.recipe, "how to quantize: see 'quamba2 recipes'")->required()->option_text("RECIPE");
+  verb->add_option("-r,--recipe", o.recipe, "how to quantize: see 'quamba2 recipes'")
+      ->required()
+      ->option_text("RECIPE");
   verb->add_option("-o,--output", args->output, "directory to write; it appears whole or not at all")
-      ->required()->option_text("DIR");
-  verb->add_option("--calib", args->calibration, "text to measure activations on (- for standard input; default: "
-                   "calib.txt beside the model)")->option_text("FILE");
+      ->required()
+      ->option_text("DIR");
+  verb->add_option("--calib", args->calibration,
+                   "text to measure activations on (- for standard input; default: "
+                   "calib.txt beside the model)")
+      ->option_text("FILE");
   at_least(verb->add_option("--calib-samples", o.calibration_samples, "windows taken from the text (default 128)"), 1);
   at_least(verb->add_option("--calib-window", o.calibration_window, "tokens a window (default 512)"), 2);
-  one_of(verb->add_option("--table-bits", o.table_bits, "bits of embedding and head; 16 leaves them (default: the recipe's)"),
+  one_of(verb->add_option("--table-bits", o.table_bits,
+                          "bits of embedding and head; 16 leaves them (default: the recipe's)"),
          {"4", "6", "8", "16"});
   at_least(verb->add_option("--seed", o.seed, "of every random choice (default 0)"), 0);
   verb->add_option("--stop-after", o.stop_after, "write the model as this pass leaves it")->option_text("PASS");

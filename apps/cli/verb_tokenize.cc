@@ -35,9 +35,7 @@ std::vector<int32_t> parse_ids(const std::string& text) {
   return ids;
 }
 
-std::string ids_line(const std::vector<int32_t>& ids) {
-  return fmt::format("{}\n", fmt::join(ids, " "));
-}
+std::string ids_line(const std::vector<int32_t>& ids) { return fmt::format("{}\n", fmt::join(ids, " ")); }
 
 std::string quoted(const std::string& text) {
   std::string json = Json(true).value(text).text();

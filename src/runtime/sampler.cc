@@ -20,14 +20,16 @@ void require(bool good, const char* option, double value, const char* range) {
     number.erase(number.find_last_not_of('0') + 1);
     if (number.back() == '.') number.pop_back();
   }
-  throw Error(ErrorCode::kUsage, "bad sampling option", option, number + " is not in its range", std::string("give ") + range);
+  throw Error(ErrorCode::kUsage, "bad sampling option", option, number + " is not in its range",
+              std::string("give ") + range);
 }
 
 }  // namespace
 
 void check_sampling_options(const SamplingOptions& o) {
   require(o.max_tokens >= 0, "max_tokens", static_cast<double>(o.max_tokens), "0 or more");
-  require(std::isfinite(o.temperature) && o.temperature >= 0, "temperature", o.temperature, "a finite number, 0 or more");
+  require(std::isfinite(o.temperature) && o.temperature >= 0, "temperature", o.temperature,
+          "a finite number, 0 or more");
   require(o.top_k >= 0, "top_k", static_cast<double>(o.top_k), "0 (off) or more");
   require(o.top_p > 0 && o.top_p <= 1, "top_p", o.top_p, "more than 0 and at most 1 (off)");
   require(o.min_p >= 0 && o.min_p <= 1, "min_p", o.min_p, "0 (off) to 1");
@@ -37,7 +39,8 @@ void check_sampling_options(const SamplingOptions& o) {
   require(std::abs(o.frequency_penalty) <= 2, "frequency_penalty", o.frequency_penalty, "-2 to 2 (0 is off)");
   for (const std::string& stop : o.stop) {
     if (stop.empty()) {
-      throw Error(ErrorCode::kUsage, "bad sampling option", "stop", "an empty string ends every text", "give text, or leave it out");
+      throw Error(ErrorCode::kUsage, "bad sampling option", "stop", "an empty string ends every text",
+                  "give text, or leave it out");
     }
   }
 }
@@ -92,7 +95,8 @@ int32_t Sampler::sample(std::span<float> logits) {
   if (penalties_) apply_penalties(logits);
   const auto largest = std::max_element(logits.begin(), logits.end());  // the first of equal ones
   if (*largest == -std::numeric_limits<float>::infinity()) {
-    throw Error(ErrorCode::kRuntime, "cannot sample", "", "every logit is -inf", "the model or its quantization is broken");
+    throw Error(ErrorCode::kRuntime, "cannot sample", "", "every logit is -inf",
+                "the model or its quantization is broken");
   }
   if (options_.temperature == 0) return static_cast<int32_t>(largest - logits.begin());
   const bool sorted = (options_.top_k > 0 && options_.top_k < vocab_size_) || options_.top_p < 1;

@@ -48,10 +48,10 @@ class Sampler {
   int64_t vocab_size_;
   bool penalties_;
   Random random_;
-  std::vector<int32_t> seen_;        // ids of prompt and text, each once
-  std::vector<bool> is_seen_;        // [vocab_size] where penalties are on, else empty, as the next
-  std::vector<int32_t> generated_;   // times that an id was generated
-  std::vector<Candidate> largest_;   // scratch of select_largest: sorted, largest logit first
+  std::vector<int32_t> seen_;       // ids of prompt and text, each once
+  std::vector<bool> is_seen_;       // [vocab_size] where penalties are on, else empty, as the next
+  std::vector<int32_t> generated_;  // times that an id was generated
+  std::vector<Candidate> largest_;  // scratch of select_largest: sorted, largest logit first
 };
 
 }  // namespace quamba2

@@ -12,7 +12,8 @@ namespace quamba2 {
 StopStrings::StopStrings(std::vector<std::string> stops) {
   for (std::string& text : stops) {
     if (text.empty()) {
-      throw Error(ErrorCode::kUsage, "bad sampling option", "stop", "an empty string ends every text", "give text, or leave it out");
+      throw Error(ErrorCode::kUsage, "bad sampling option", "stop", "an empty string ends every text",
+                  "give text, or leave it out");
     }
     Stop stop{std::move(text), {}, 0};
     stop.border.resize(stop.text.size() + 1);

@@ -25,10 +25,11 @@ class StopStrings {
  private:
   struct Stop {
     std::string text;
-    std::vector<size_t> border;  // of each prefix (Knuth, Morris, Pratt): its longest proper prefix that is a suffix too
-    size_t matched = 0;          // the longest prefix of `text` that ends the text so far
+    std::vector<size_t>
+        border;          // of each prefix (Knuth, Morris, Pratt): its longest proper prefix that is a suffix too
+    size_t matched = 0;  // the longest prefix of `text` that ends the text so far
   };
-  size_t advance(char byte);     // length of the stop string that this byte completes, or 0
+  size_t advance(char byte);  // length of the stop string that this byte completes, or 0
 
   std::vector<Stop> stops_;
   std::string held_;
