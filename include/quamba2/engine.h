@@ -20,7 +20,7 @@ struct EngineOptions {
   int threads = 0;             // 0: all that this process may use
   int max_sequences = 1;       // sequences at a time
   int max_tokens = 512;        // tokens of one call over all sequences; longer prompts are read in several
-  std::string tokenizer;       // directory or file; empty: the model's own
+  std::string tokenizer = {};       // directory or file; empty: the model's own
 };
 
 class Engine {

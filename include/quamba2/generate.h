@@ -19,7 +19,7 @@ struct SamplingOptions {
   double min_p = 0;        // 0: off; keeps tokens of at least this share of the likeliest one's probability
   double repetition_penalty = 1, presence_penalty = 0, frequency_penalty = 0;
   uint64_t seed = 0;
-  std::vector<std::string> stop;  // strings that end the text; they are not part of it
+  std::vector<std::string> stop = {};  // strings that end the text; they are not part of it
   bool ignore_eos = false;
 };
 
