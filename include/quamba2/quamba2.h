@@ -5,6 +5,7 @@
 #include "quamba2/engine.h"
 #include "quamba2/error.h"
 #include "quamba2/evaluate.h"
+#include "quamba2/generate.h"
 #include "quamba2/log.h"
 #include "quamba2/model.h"
 #include "quamba2/quantize.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <set>
+
 #include "backend/plan.h"
 #include "tensor/operand.h"
 
@@ -32,10 +34,14 @@ std::string formats(const Plan& plan, const Node& node) {
 
 std::string explain(const Plan& plan) {
   std::string out = pad("node", 24) + pad("operation", 16) + pad("kernel", 28) + "formats\n";
+  std::set<std::string> told;
   for (const Step& step : plan.steps) {
     const Node& node = plan.graph.nodes[static_cast<size_t>(step.node)];
     out += pad(node.name, 24) + pad(name_of(node.op), 16) + pad(step.kernel, 28) + formats(plan, node) + "\n";
-    for (const Refusal& r : step.refused) out += pad("", 24) + "not " + r.kernel + ": " + r.reason + "\n";
+    // Layers repeat: each refusal is told once.
+    for (const Refusal& r : step.refused) {
+      if (told.insert(r.kernel + r.reason).second) out += pad("", 24) + "not " + r.kernel + ": " + r.reason + "\n";
+    }
   }
   return out;
 }

@@ -65,6 +65,15 @@ const std::vector<int64_t>& GraphBuilder::shape_of(int32_t weight) const {
   return graph_.weights[static_cast<size_t>(weight)].values.shape();
 }
 
+void GraphBuilder::require_width(int32_t weight, size_t dimension, EdgeId edge) const {
+  const int64_t has = shape_of(weight)[dimension], needs = graph_.edges[static_cast<size_t>(edge)].columns;
+  if (has == needs) return;
+  throw Error(ErrorCode::kModelFile, "wrong tensor shape", graph_.weights[static_cast<size_t>(weight)].name,
+              "the file has " + shape_text(shape_of(weight)) + ", the rest of the model needs " + std::to_string(needs) +
+                  (dimension == 0 ? " rows" : " columns"),
+              "check that config.json belongs to these weights");
+}
+
 EdgeId GraphBuilder::edge(const std::string& name, int64_t columns, RowKind rows) {
   Edge e;
   e.name = scope_ + name;
@@ -115,6 +124,7 @@ EdgeId GraphBuilder::layer_norm(EdgeId x, int32_t weight, int32_t bias, double e
 }
 
 EdgeId GraphBuilder::linear(EdgeId x, int32_t weight, int32_t bias, const std::string& name) {
+  require_width(weight, 1, x);
   return append(Op::kLinear, name, {x}, shape_of(weight)[0], {weight, bias});
 }
 
@@ -163,6 +173,10 @@ EdgeId GraphBuilder::gated_rms_norm(EdgeId y, EdgeId z, int32_t weight, const Ga
 }
 
 EdgeId GraphBuilder::add(EdgeId a, EdgeId b, const std::string& name) {
+  const int32_t writer = graph_.producer(b);
+  if (writer != kNone && graph_.nodes[static_cast<size_t>(writer)].op == Op::kLinear) {
+    require_width(graph_.nodes[static_cast<size_t>(writer)].weights[0], 0, a);
+  }
   return append(Op::kAdd, name, {a, b}, graph_.edges[static_cast<size_t>(a)].columns, {});
 }
 

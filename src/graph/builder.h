@@ -63,6 +63,8 @@ class GraphBuilder {
 
  private:
   int32_t take(const std::string& name, const std::vector<int64_t>& shape, bool required, bool as_f32);
+  // Throws Error{kModelFile} naming the weight where its dimension is not as wide as the edge.
+  void require_width(int32_t weight, size_t dimension, EdgeId edge) const;
   EdgeId edge(const std::string& name, int64_t columns, RowKind rows);
   EdgeId slice(EdgeId parent, const char* name, int64_t begin, int64_t columns, Slice kind);
   int32_t state(const std::string& name, std::vector<int32_t> shape, EdgeId like);

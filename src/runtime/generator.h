@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "backend/executor.h"
-#include "quamba2/engine.h"
+#include "quamba2/generate.h"
 #include "quamba2/tokenizer.h"
 
 namespace quamba2 {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "quamba2/engine.h"
+#include "quamba2/generate.h"
 
 namespace quamba2 {
 

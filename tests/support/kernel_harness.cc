@@ -59,7 +59,7 @@ Stream test_stream(int threads, void* scratch) {
   return {parallel, pool, threads, static_cast<char*>(scratch)};
 }
 
-std::string compare(const Expected& e, const std::vector<double>& got) {
+std::string compare(const Expected& e, const std::vector<double>& got, RowCount* count) {
   const int64_t columns = row_length(e.operand.values);
   double worst = 0;
   size_t where = 0, wrong = 0;
@@ -68,6 +68,10 @@ std::string compare(const Expected& e, const std::vector<double>& got) {
     // Values in [low, high] are right results rounded to the format; rounding is monotone.
     const double low = rounded(e.operand, row, column, e.exact[i] - e.bound[i]);
     const double high = rounded(e.operand, row, column, e.exact[i] + e.bound[i]);
+    if (e.operand.values.dtype == DType::kF32 && std::isfinite(got[i]) && e.bound[i] > 0) {
+      const double share = std::fabs(got[i] - e.exact[i]) / (e.bound[i] + kUnit * std::fabs(e.exact[i]));
+      count->closest = std::fmax(count->closest, share);
+    }
     if ((got[i] >= low && got[i] <= high) || (std::isnan(got[i]) && std::isnan(e.exact[i]))) continue;
     ++wrong;
     const double ratio = std::isfinite(got[i]) ? std::fabs(got[i] - e.exact[i]) / (e.bound[i] + 1e-300) : INFINITY;
@@ -87,7 +91,7 @@ std::string compare(const Expected& e, const std::vector<double>& got) {
 }
 
 std::string run_trial(const Trial& trial, int threads, Workspace& space, const std::vector<Expected>& expected,
-                      std::vector<unsigned char>* bits) {
+                      std::vector<unsigned char>* bits, RowCount* count) {
   space.restore();
   for (const Expected& e : expected) {
     if (e.poison) poison(e.operand);
@@ -104,7 +108,7 @@ std::string run_trial(const Trial& trial, int threads, Workspace& space, const s
       const auto* row = static_cast<const unsigned char*>(row_address(e.operand.values, r));
       bits->insert(bits->end(), row, row + row_bytes(e.operand));
     }
-    const std::string wrong = compare(e, decode(e.operand));
+    const std::string wrong = compare(e, decode(e.operand), count);
     if (!wrong.empty()) failure += trial.what + ", output " + std::to_string(i) + ": " + wrong + "\n";
     space.restore_elements(e.operand);
   }
@@ -123,7 +127,7 @@ void report_rows(const std::string& op, const std::map<std::string, RowCount>& r
   if (rows.empty()) ADD_FAILURE() << op << ": no rows in any table";
   for (const auto& [name, count] : rows) {
     if (count.runs == 0) ADD_FAILURE() << name << ": never exercised";
-    std::printf("  %s: %d problems", name.c_str(), count.runs);
+    std::printf("  %s: %d problems, errors up to %.3g of their bound", name.c_str(), count.runs, count.closest);
     for (const auto& [reason, times] : count.refusals) std::printf("; refused %d: %s", times, reason.c_str());
     std::printf("\n");
   }

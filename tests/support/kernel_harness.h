@@ -40,17 +40,19 @@ struct Trial {
   size_t scratch_bytes = 0;
 };
 
-// Runs and compares; `bits` receives the outputs' bytes. Returns the failure as text, or nothing.
-std::string run_trial(const Trial& trial, int threads, Workspace& space, const std::vector<Expected>& expected,
-                      std::vector<unsigned char>* bits);
-
-// The element of `expected` that is worst, if it is outside of its bound.
-std::string compare(const Expected& expected, const std::vector<double>& got);
-
 struct RowCount {
   int runs = 0;
+  double closest = 0;  // largest error of an f32 element as a share of its bound (with half an ulp of the result)
   std::map<std::string, int> refusals;
 };
+
+// Runs and compares; `bits` receives the outputs' bytes. Returns the failure as text, or nothing.
+std::string run_trial(const Trial& trial, int threads, Workspace& space, const std::vector<Expected>& expected,
+                      std::vector<unsigned char>* bits, RowCount* count);
+
+// The element that is worst, if it is outside of its bound.
+std::string compare(const Expected& expected, const std::vector<double>& got, RowCount* count);
+
 void report_rows(const std::string& op, const std::map<std::string, RowCount>& rows);
 
 template <class Args>
@@ -70,7 +72,7 @@ class KernelTest {
           continue;
         }
         ++count.runs;
-        run_row(rows.rows[r], name + " seed " + std::to_string(seed), *space, args, expected);
+        run_row(rows.rows[r], name + " seed " + std::to_string(seed), *space, args, expected, &count);
       }
     }
   }
@@ -103,7 +105,7 @@ class KernelTest {
   }
 
   static void run_row(const Kernel<Args>& row, const std::string& problem, Workspace& space, Args args,
-                      const std::vector<Expected>& expected) {
+                      const std::vector<Expected>& expected, RowCount* count) {
     space.restore();
     AlignedBuffer prepared;
     if constexpr (requires { args.prepared; }) {
@@ -120,7 +122,7 @@ class KernelTest {
       trial.run = [&](const Stream& stream) { row.run(args, stream); };
       trial.scratch_bytes = row.scratch_bytes ? row.scratch_bytes(args, threads) : 0;
       std::vector<unsigned char> bits;
-      const std::string failure = run_trial(trial, threads, space, expected, &bits);
+      const std::string failure = run_trial(trial, threads, space, expected, &bits, count);
       if (!failure.empty()) ADD_FAILURE() << failure;
       if (threads == 1) first = bits;
       if (bits != first) ADD_FAILURE() << trial.what << ": other bits than with 1 thread";

@@ -12,8 +12,8 @@ namespace {
 
 // Relative errors of backends/cpu/math.inl.h in units of u: 2 ulp, 5 ulp, 5 ulp.
 constexpr double kExp = 4, kSilu = 10, kSoftplus = 10;
-// Decoding a code rounds once, dividing by the scale of an output once more.
-constexpr double kCodec = 2;
+// Decoding a code rounds once; encoding multiplies by a rounded 1 / scale.
+constexpr double kCodec = 3;
 // Scans: what underflows in a decay (below e^-87) is less than this, for states below 2^26.
 constexpr double kScanTiny = 0x1p-100;
 // A decay beyond e^-110 is zero in f32 and counts as kScanTiny, so longer exponents add no relative error.

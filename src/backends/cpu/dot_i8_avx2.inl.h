@@ -30,7 +30,7 @@ QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) {
 }
 QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
   const __m256i even = _mm256_madd_epi16(x.even, w.even), odd = _mm256_madd_epi16(x.odd, w.odd);
-  return {_mm256_add_epi32(sum.v, _mm256_add_epi32(even, odd))};
+  return i32(_mm256_add_epi32(raw(sum), _mm256_add_epi32(even, odd)));
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) {
 }
 QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
   const __m512i even = _mm512_madd_epi16(x.even, w.even), odd = _mm512_madd_epi16(x.odd, w.odd);
-  return {_mm512_add_epi32(sum.v, _mm512_add_epi32(even, odd))};
+  return i32(_mm512_add_epi32(raw(sum), _mm512_add_epi32(even, odd)));
 }
 
 }  // namespace

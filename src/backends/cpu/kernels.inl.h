@@ -24,6 +24,8 @@
 
 #include "backends/cpu/ssd_scan.inl.h"
 
+#include "backends/cpu/ceilings.inl.h"
+
 #define QUAMBA2_ROWS(rows) {rows, static_cast<int32_t>(sizeof(rows) / sizeof(rows[0]))}
 
 namespace quamba2 {

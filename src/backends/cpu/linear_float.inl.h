@@ -37,15 +37,17 @@ template <class Codes>
 void run_linear(const LinearArgs& args, const Stream& stream) {
   const int64_t tokens = args.x.values.dim[0];
   const Panels<Codes> panels(args.weight);
-  if (tokens > 1) return linear_gemm<Codes>(args, panels, tokens, stream);
+  if (tokens > kGemvRows) return linear_gemm<Codes>(args, panels, tokens, stream);
   if (tokens < 1) return;
   const float* x = static_cast<const float*>(args.x.values.data);
+  int64_t ldx = args.x.values.stride[0];
   if (args.x.format.storage != DType::kF32) {
     float* decoded = reinterpret_cast<float*>(stream.scratch);
-    decode_activations(args.x, 0, 0, panels.inner, decoded);
+    for (int64_t t = 0; t < tokens; ++t) decode_activations(args.x, t, 0, panels.inner, decoded + t * panels.inner);
     x = decoded;
+    ldx = panels.inner;
   }
-  linear_gemv<Codes>(args, panels, x, stream);
+  linear_gemv<Codes>(args, panels, tokens, x, ldx, stream);
 }
 
 inline size_t linear_scratch_bytes(const LinearArgs& args, int32_t threads) {

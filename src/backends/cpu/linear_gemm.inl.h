@@ -47,9 +47,9 @@ struct GemmScratch {
   int64_t row_floats, sum_floats, thread_floats;
   GemmScratch(int64_t tokens, int64_t inner) {
     const int64_t rows = round_up(smaller(tokens, kRowBlock), kTileRows);
-    row_floats = round_up(tokens == 1 ? inner : rows * inner, 16);
+    row_floats = round_up(rows * inner, 16);
     sum_floats = round_up(rows * kTileColumns + kLanes, 16);
-    thread_floats = tokens == 1 ? 0 : 2 * sum_floats + kDecodeBlock * kTileColumns;
+    thread_floats = 2 * sum_floats + kDecodeBlock * kTileColumns;
   }
 };
 

@@ -27,6 +27,23 @@ QUAMBA2_INLINE F32 load_any_n(const void* row, DType dtype, int64_t i, int n) {
   }
 }
 
+QUAMBA2_INLINE void store_any(void* row, DType dtype, int64_t i, F32 v) {
+  switch (dtype) {
+    case DType::kI8: return store_i8(static_cast<int8_t*>(row) + i, v);
+    case DType::kF16: return store_f16(static_cast<uint16_t*>(row) + i, v);
+    case DType::kBF16: return store_bf16(static_cast<uint16_t*>(row) + i, v);
+    default: return store(static_cast<float*>(row) + i, v);
+  }
+}
+QUAMBA2_INLINE void store_any_n(void* row, DType dtype, int64_t i, F32 v, int n) {
+  switch (dtype) {
+    case DType::kI8: return store_i8_n(static_cast<int8_t*>(row) + i, v, n);
+    case DType::kF16: return store_f16_n(static_cast<uint16_t*>(row) + i, v, n);
+    case DType::kBF16: return store_bf16_n(static_cast<uint16_t*>(row) + i, v, n);
+    default: return store_n(static_cast<float*>(row) + i, v, n);
+  }
+}
+
 // Calls full(i) for whole vectors of [0, count), then tail(i, n) for the n numbers left.
 template <class Full, class Tail>
 QUAMBA2_INLINE void for_vectors(int64_t count, const Full& full, const Tail& tail) {
@@ -60,31 +77,24 @@ inline void decode_row(const void* row, DType dtype, Scales scales, int64_t begi
       [&](int64_t i, int n) { store_n(out + i, scaled(load_any_n(row, dtype, begin + i, n), i, n), n); });
 }
 
-// The codes of v; 0 where the scale is 0.
-QUAMBA2_INLINE F32 in_scale(F32 v, F32 scale) { return if_less(zero(), scale, div(v, scale), zero()); }
+// What encodes numbers of scale s: code = v * up * inverse, as the epilogue of `linear` does. It differs from v / s by at
+// most one code, where the quotient is within two roundings of a tie.
+QUAMBA2_INLINE Encoder encoder_for(F32 s) {
+  const F32 up = if_less(s, broadcast(0x1p-60f), broadcast(0x1p+64f), broadcast(1.0f));
+  return {up, if_less(zero(), s, div(broadcast(1.0f), mul(s, up)), zero())};
+}
+QUAMBA2_INLINE F32 code_of(F32 v, const Encoder& e) { return mul(mul(v, e.up), e.inverse); }
 
+// row[begin + i] = values[i], encoded.
 inline void encode_row(void* row, DType dtype, Scales scales, int64_t begin, int64_t count, const float* values) {
-  if (dtype == DType::kI8) {
-    int8_t* out = static_cast<int8_t*>(row) + begin;
-    for_vectors(
-        count, [&](int64_t i) { store_i8(out + i, in_scale(load(values + i), scale_at(scales, begin + i, kLanes))); },
-        [&](int64_t i, int n) { store_i8_n(out + i, in_scale(load_n(values + i, n), scale_at(scales, begin + i, n)), n); });
-  } else if (dtype == DType::kF16) {
-    uint16_t* out = static_cast<uint16_t*>(row) + begin;
-    for_vectors(
-        count, [&](int64_t i) { store_f16(out + i, load(values + i)); },
-        [&](int64_t i, int n) { store_f16_n(out + i, load_n(values + i, n), n); });
-  } else if (dtype == DType::kBF16) {
-    uint16_t* out = static_cast<uint16_t*>(row) + begin;
-    for_vectors(
-        count, [&](int64_t i) { store_bf16(out + i, load(values + i)); },
-        [&](int64_t i, int n) { store_bf16_n(out + i, load_n(values + i, n), n); });
-  } else {
-    float* out = static_cast<float*>(row) + begin;
-    for_vectors(
-        count, [&](int64_t i) { store(out + i, load(values + i)); },
-        [&](int64_t i, int n) { store_n(out + i, load_n(values + i, n), n); });
-  }
+  const Encoder all = encoder_for(scale_at({scales.data, false}, 0, kLanes));
+  const auto code = [&](F32 v, int64_t i, int n) {
+    if (scales.data == nullptr) return v;
+    return code_of(v, scales.column ? encoder_for(scale_at(scales, begin + i, n)) : all);
+  };
+  for_vectors(
+      count, [&](int64_t i) { store_any(row, dtype, begin + i, code(load(values + i), i, kLanes)); },
+      [&](int64_t i, int n) { store_any_n(row, dtype, begin + i, code(load_n(values + i, n), i, n), n); });
 }
 
 // Row `row` of a matrix [T, C].

@@ -84,17 +84,21 @@ inline void scan_block_tokens(const SelectiveScanArgs& args, const ScanBlock& bl
 inline void scan_block(const SelectiveScanArgs& args, const ScanBlock& block, const Segment& seg, float* scratch) {
   const TensorView& v = args.state.values;
   const Scales scales = scales_of(args.state);
-  const auto row = [&](int64_t n) {
-    return static_cast<char*>(v.data) + (seg.slot * static_cast<int64_t>(v.stride[0]) + n * v.stride[1]) * bytes_of(v.dtype);
-  };
-  float* state = scratch;
-  for (int64_t n = 0; n < block.states; ++n) {
-    if (block.channels < kLanes) store(state + n * kLanes, zero());
-    decode_row(row(n), v.dtype, scales, block.first, block.channels, state + n * kLanes);
+  const int n = block.channels;
+  const F32 scale = scale_at(scales, block.first, n);
+  const Encoder encoder = encoder_for(scale);
+  const int64_t row_bytes = v.stride[1] * bytes_of(v.dtype);
+  char* first = static_cast<char*>(v.data) + seg.slot * static_cast<int64_t>(v.stride[0]) * bytes_of(v.dtype);
+  for (int64_t k = 0; k < block.states; ++k) {
+    const char* row = first + k * row_bytes;
+    const F32 s = n == kLanes ? load_any(row, v.dtype, block.first) : load_any_n(row, v.dtype, block.first, n);
+    store(scratch + k * kLanes, scales.data == nullptr ? s : mul(s, scale));
   }
-  scan_block_tokens(args, block, seg, state, scratch + block.states * kLanes);
-  for (int64_t n = 0; n < block.states; ++n) {
-    encode_row(row(n), v.dtype, scales, block.first, block.channels, state + n * kLanes);
+  scan_block_tokens(args, block, seg, scratch, scratch + block.states * kLanes);
+  for (int64_t k = 0; k < block.states; ++k) {
+    char* row = first + k * row_bytes;
+    const F32 s = load(scratch + k * kLanes), code = scales.data == nullptr ? s : code_of(s, encoder);
+    n == kLanes ? store_any(row, v.dtype, block.first, code) : store_any_n(row, v.dtype, block.first, code, n);
   }
 }
 

@@ -13,9 +13,12 @@ constexpr int kRegisters = 16;
 struct F32 {
   __m256 v;
 };
+// Typed as 32-bit lanes: GCC keeps arrays of __m256i (64-bit lanes) that 32-bit instructions use in memory.
 struct I32 {
-  __m256i v;
+  int32_t v [[gnu::vector_size(32)]];
 };
+QUAMBA2_INLINE __m256i raw(I32 a) { return reinterpret_cast<__m256i>(a.v); }
+QUAMBA2_INLINE I32 i32(__m256i a) { return {reinterpret_cast<decltype(I32::v)>(a)}; }
 
 alignas(32) constexpr int32_t kFirst[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 QUAMBA2_INLINE __m256i first(int n) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kFirst + 8 - n)); }
@@ -112,24 +115,27 @@ QUAMBA2_INLINE F32 scale2(F32 a, F32 n) {  // in two steps, so that denormals co
   const __m256i all = _mm256_cvtps_epi32(n.v), half = _mm256_srai_epi32(all, 1);
   return {_mm256_mul_ps(_mm256_mul_ps(a.v, power2(half)), power2(_mm256_sub_epi32(all, half)))};
 }
-QUAMBA2_INLINE I32 rint_i32(F32 a) { return {_mm256_cvtps_epi32(a.v)}; }
-QUAMBA2_INLINE F32 to_f32(I32 a) { return {_mm256_cvtepi32_ps(a.v)}; }
-QUAMBA2_INLINE I32 load(const int32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
-QUAMBA2_INLINE void store(int32_t* p, I32 a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
+QUAMBA2_INLINE I32 rint_i32(F32 a) { return i32(_mm256_cvtps_epi32(a.v)); }
+QUAMBA2_INLINE F32 to_f32(I32 a) { return {_mm256_cvtepi32_ps(raw(a))}; }
+QUAMBA2_INLINE I32 load(const int32_t* p) { return i32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+QUAMBA2_INLINE void store(int32_t* p, I32 a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), raw(a)); }
 
 // Bits.
-QUAMBA2_INLINE I32 broadcast(int32_t a) { return {_mm256_set1_epi32(a)}; }
-QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return {_mm256_and_si256(a.v, b.v)}; }
-QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return {_mm256_or_si256(a.v, b.v)}; }
+QUAMBA2_INLINE I32 broadcast(int32_t a) { return i32(_mm256_set1_epi32(a)); }
+QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return i32(_mm256_and_si256(raw(a), raw(b))); }
+QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return i32(_mm256_or_si256(raw(a), raw(b))); }
 template <int kBits>
 QUAMBA2_INLINE I32 shift_right(I32 a) {
-  return {_mm256_srli_epi32(a.v, kBits)};
+  return i32(_mm256_srli_epi32(raw(a), kBits));
 }
 template <int kBits>
 QUAMBA2_INLINE I32 shift_left(I32 a) {
-  return {_mm256_slli_epi32(a.v, kBits)};
+  return i32(_mm256_slli_epi32(raw(a), kBits));
 }
 QUAMBA2_INLINE F32 nibble(I32 a) { return sub(to_f32(bit_and(a, broadcast(15))), broadcast(8.0f)); }
+QUAMBA2_INLINE F32 merge_bits(I32 a, int32_t mask, float b) {
+  return {_mm256_or_ps(_mm256_castsi256_ps(raw(bit_and(a, broadcast(mask)))), _mm256_set1_ps(b))};
+}
 
 // Across lanes: halves are added first, always in the same order.
 QUAMBA2_INLINE float sum(F32 a) {

@@ -13,9 +13,12 @@ constexpr int kRegisters = 32;
 struct F32 {
   __m512 v;
 };
+// Typed as 32-bit lanes: GCC keeps arrays of __m512i (64-bit lanes) that 32-bit instructions use in memory.
 struct I32 {
-  __m512i v;
+  int32_t v [[gnu::vector_size(64)]];
 };
+QUAMBA2_INLINE __m512i raw(I32 a) { return reinterpret_cast<__m512i>(a.v); }
+QUAMBA2_INLINE I32 i32(__m512i a) { return {reinterpret_cast<decltype(I32::v)>(a)}; }
 
 QUAMBA2_INLINE __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
@@ -90,26 +93,30 @@ QUAMBA2_INLINE F32 if_less(F32 a, F32 b, F32 yes, F32 no) {
   return {_mm512_mask_mov_ps(no.v, _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), yes.v)};
 }
 QUAMBA2_INLINE F32 scale2(F32 a, F32 n) { return {_mm512_scalef_ps(a.v, n.v)}; }
-QUAMBA2_INLINE I32 rint_i32(F32 a) { return {_mm512_cvtps_epi32(a.v)}; }
-QUAMBA2_INLINE F32 to_f32(I32 a) { return {_mm512_cvtepi32_ps(a.v)}; }
-QUAMBA2_INLINE I32 load(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
-QUAMBA2_INLINE void store(int32_t* p, I32 a) { _mm512_storeu_si512(p, a.v); }
+QUAMBA2_INLINE I32 rint_i32(F32 a) { return i32(_mm512_cvtps_epi32(a.v)); }
+QUAMBA2_INLINE F32 to_f32(I32 a) { return {_mm512_cvtepi32_ps(raw(a))}; }
+QUAMBA2_INLINE I32 load(const int32_t* p) { return i32(_mm512_loadu_si512(p)); }
+QUAMBA2_INLINE void store(int32_t* p, I32 a) { _mm512_storeu_si512(p, raw(a)); }
 
 // Bits.
-QUAMBA2_INLINE I32 broadcast(int32_t a) { return {_mm512_set1_epi32(a)}; }
-QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return {_mm512_and_si512(a.v, b.v)}; }
-QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return {_mm512_or_si512(a.v, b.v)}; }
+QUAMBA2_INLINE I32 broadcast(int32_t a) { return i32(_mm512_set1_epi32(a)); }
+QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return i32(_mm512_and_si512(raw(a), raw(b))); }
+QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return i32(_mm512_or_si512(raw(a), raw(b))); }
 template <int kBits>
 QUAMBA2_INLINE I32 shift_right(I32 a) {
-  return {_mm512_srli_epi32(a.v, kBits)};
+  return i32(_mm512_srli_epi32(raw(a), kBits));
 }
 template <int kBits>
 QUAMBA2_INLINE I32 shift_left(I32 a) {
-  return {_mm512_slli_epi32(a.v, kBits)};
+  return i32(_mm512_slli_epi32(raw(a), kBits));
 }
 // A look-up: vpermps reads the low four bits of each lane only.
 QUAMBA2_INLINE F32 nibble(I32 a) {
-  return {_mm512_permutexvar_ps(a.v, _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7))};
+  return {_mm512_permutexvar_ps(raw(a), _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7))};
+}
+QUAMBA2_INLINE F32 merge_bits(I32 a, int32_t mask, float b) {
+  const __m512i bits = _mm512_castps_si512(_mm512_set1_ps(b));
+  return {_mm512_castsi512_ps(_mm512_ternarylogic_epi32(raw(a), _mm512_set1_epi32(mask), bits, 0xea))};
 }
 
 // Across lanes: halves are added first, always in the same order.

@@ -13,6 +13,7 @@
 //   rint, rint_i32        to nearest even (|a| < 2^22 on this level)
 //   scale2(a, n)          a * 2^n for integral n in [-252, 254]; the result may be denormal
 //   shift_right/left<n>   logical, of 32-bit lanes; nibble(a): the low four bits less 8
+//   merge_bits(a, m, b)   the bits (a & m) | b as a float
 //   sum, max_of           across lanes, in an order fixed per level
 #include "backends/cpu/scalars.inl.h"
 
@@ -132,6 +133,9 @@ QUAMBA2_INLINE I32 shift_left(I32 a) {
   return each_i32([=](int i) { return static_cast<uint32_t>(a.v[i]) << kBits; });
 }
 QUAMBA2_INLINE F32 nibble(I32 a) { return sub(to_f32(bit_and(a, broadcast(15))), broadcast(8.0f)); }
+QUAMBA2_INLINE F32 merge_bits(I32 a, int32_t mask, float b) {
+  return each([=](int i) { return float_of_bits(static_cast<uint32_t>(a.v[i] & mask) | bits_of_float(b)); });
+}
 
 // Across lanes.
 QUAMBA2_INLINE float sum(F32 a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }

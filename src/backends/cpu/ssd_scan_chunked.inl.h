@@ -7,12 +7,12 @@
 //   Y[i][p]  = (d_0 ... d_i) sum_n C_i[n] S[n][p]  +  sum_{j <= i} M[j][i] x_j[p]  +  D x_i[p]
 //   S[n][p] <- (d_0 ... d_{q-1}) S[n][p]  +  sum_j B_j[n] (d_{j+1} ... d_{q-1} delta_j x_j[p])
 //
-// Every product has the same micro-kernel: a tile of kScanTileRows rows by V vectors in registers; per k, V vector loads of
-// the right operand and kScanTileRows broadcasts of the left one.
+// Every product has the same micro-kernel: a tile of kScanRows rows by V vectors in registers; per k, V vector loads of
+// the right operand and kScanRows broadcasts of the left one.
 //
 //             right[k]  | b b b b | b b b b |     V vectors of p (of i for CB)
 //   left[row][k]   a -> | acc     | acc     |
-//                  a -> | acc     | acc     |     kScanTileRows rows: i for Y, n for S, j for CB
+//                  a -> | acc     | acc     |     kScanRows rows: i for Y, n for S, j for CB
 //                  :    |  :      |  :      |
 
 namespace quamba2::QUAMBA2_ISA {
@@ -20,28 +20,28 @@ namespace {
 
 constexpr int kChunk = 64;      // tokens; a multiple of 16 and of the tile
 constexpr int kHeadBlock = 16;  // heads whose states a thread holds at once, so that they stay in its second-level cache
-constexpr int kScanTileRows = kRegisters == 32 ? 8 : 4;
+constexpr int kScanRows = kRegisters == 32 ? 8 : 4;
 
 template <int V>
-struct Tile {
-  F32 sum[kScanTileRows][V];
+struct ScanTile {
+  F32 sum[kScanRows][V];
 };
 
 template <int V>
-QUAMBA2_INLINE void clear(Tile<V>& t) {
-  for (int r = 0; r < kScanTileRows; ++r) {
+QUAMBA2_INLINE void clear_tile(ScanTile<V>& t) {
+  for (int r = 0; r < kScanRows; ++r) {
     for (int v = 0; v < V; ++v) t.sum[r][v] = zero();
   }
 }
 
 // sum[r] += sum over k of left[r * row_step + k * k_step] * right[k * right_step + ...].
 template <int V>
-QUAMBA2_INLINE void multiply(Tile<V>& t, const float* left, int64_t row_step, int64_t k_step, const float* right,
+QUAMBA2_INLINE void multiply_tile(ScanTile<V>& t, const float* left, int64_t row_step, int64_t k_step, const float* right,
                              int64_t right_step, int64_t count) {
   for (int64_t k = 0; k < count; ++k) {
     F32 b[V];
     for (int v = 0; v < V; ++v) b[v] = load(right + v * kLanes);
-    for (int r = 0; r < kScanTileRows; ++r) {
+    for (int r = 0; r < kScanRows; ++r) {
       const F32 a = broadcast(left[r * row_step]);
       for (int v = 0; v < V; ++v) t.sum[r][v] = fma(a, b[v], t.sum[r][v]);
     }
@@ -91,10 +91,10 @@ struct Chunk {
 
 template <int V>
 QUAMBA2_INLINE void cb_tile(const ChunkBuffers& w, const SsdShape& s, int64_t j, int64_t i) {
-  Tile<V> t;
-  clear(t);
-  multiply(t, w.b + j * s.tall, s.tall, 1, w.ct + i, kChunk, s.states);
-  for (int r = 0; r < kScanTileRows; ++r) {
+  ScanTile<V> t;
+  clear_tile(t);
+  multiply_tile(t, w.b + j * s.tall, s.tall, 1, w.ct + i, kChunk, s.states);
+  for (int r = 0; r < kScanRows; ++r) {
     for (int v = 0; v < V; ++v) store(w.cb + (j + r) * kChunk + i + v * kLanes, t.sum[r][v]);
   }
 }
@@ -113,7 +113,7 @@ inline void load_group(const SsdScanArgs& args, const SsdShape& s, const ChunkBu
     const float* c = read_row(args.c, t, column, s.states, w.row);
     for (int64_t n = 0; n < s.states; ++n) w.ct[n * kChunk + j] = c[n];
   }
-  for (int64_t j = 0; j < chunk.length; j += kScanTileRows) {
+  for (int64_t j = 0; j < chunk.length; j += kScanRows) {
     int64_t i = j & ~int64_t{15};  // where load_head starts to read
     for (; i < chunk.length && i + 2 * kLanes <= kChunk; i += 2 * kLanes) cb_tile<2>(w, s, j, i);
     for (; i < chunk.length; i += kLanes) cb_tile<1>(w, s, j, i);
@@ -173,14 +173,14 @@ inline void load_head(const SsdScanArgs& args, const SsdShape& s, const ChunkBuf
 template <int V>
 QUAMBA2_INLINE void output_tile(const SsdShape& s, const ChunkBuffers& w, const HeadChunk& head, const float* state,
                                 int64_t length, int64_t i, int64_t p) {
-  Tile<V> t;
-  clear(t);
-  multiply(t, w.ct + i, 1, kChunk, state + p, s.wide, s.states);
-  for (int r = 0; r < kScanTileRows; ++r) {
+  ScanTile<V> t;
+  clear_tile(t);
+  multiply_tile(t, w.ct + i, 1, kChunk, state + p, s.wide, s.states);
+  for (int r = 0; r < kScanRows; ++r) {
     for (int v = 0; v < V; ++v) t.sum[r][v] = mul(t.sum[r][v], broadcast(head.decay_to[i + r]));
   }
-  multiply(t, w.m + i, 1, kChunk, w.x + p, s.wide, smaller(i + kScanTileRows, length));
-  for (int r = 0; r < kScanTileRows; ++r) {
+  multiply_tile(t, w.m + i, 1, kChunk, w.x + p, s.wide, smaller(i + kScanRows, length));
+  for (int r = 0; r < kScanRows; ++r) {
     for (int v = 0; v < V; ++v) {
       const int64_t at = (i + r) * s.wide + p + v * kLanes;
       store(w.y + at, fma(load(w.skip + p + v * kLanes), load(w.x + at), t.sum[r][v]));
@@ -191,11 +191,11 @@ QUAMBA2_INLINE void output_tile(const SsdShape& s, const ChunkBuffers& w, const 
 template <int V>
 QUAMBA2_INLINE void state_tile(const SsdShape& s, const ChunkBuffers& w, const HeadChunk& head, float* state,
                                int64_t length, int64_t n, int64_t p) {
-  Tile<V> t;
-  clear(t);
-  multiply(t, w.b + n, 1, s.tall, w.weighted + p, s.wide, length);
+  ScanTile<V> t;
+  clear_tile(t);
+  multiply_tile(t, w.b + n, 1, s.tall, w.weighted + p, s.wide, length);
   const F32 decay = broadcast(head.decay_all);
-  for (int r = 0; r < kScanTileRows; ++r) {
+  for (int r = 0; r < kScanRows; ++r) {
     for (int v = 0; v < V; ++v) {
       float* at = state + (n + r) * s.wide + p + v * kLanes;
       store(at, fma(decay, load(at), t.sum[r][v]));
@@ -207,8 +207,8 @@ QUAMBA2_INLINE void state_tile(const SsdShape& s, const ChunkBuffers& w, const H
 template <int V>
 inline void multiply_columns(const SsdShape& s, const ChunkBuffers& w, const HeadChunk& head, float* state,
                              int64_t length, int64_t p) {
-  for (int64_t i = 0; i < length; i += kScanTileRows) output_tile<V>(s, w, head, state, length, i, p);
-  for (int64_t n = 0; n < s.tall; n += kScanTileRows) state_tile<V>(s, w, head, state, length, n, p);
+  for (int64_t i = 0; i < length; i += kScanRows) output_tile<V>(s, w, head, state, length, i, p);
+  for (int64_t n = 0; n < s.tall; n += kScanRows) state_tile<V>(s, w, head, state, length, n, p);
 }
 
 inline void scan_chunk(const SsdScanArgs& args, const SsdShape& s, const ChunkBuffers& w, Chunk chunk, int64_t h,

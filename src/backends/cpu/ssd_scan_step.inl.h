@@ -84,62 +84,81 @@ QUAMBA2_INLINE F32 skip_weight(const SsdScanArgs& args, const SsdShape& shape, i
   return per_channel ? parameter(d, h * shape.width + p, n, 0.0f) : broadcast(d[h]);
 }
 
-// One token's sweep over V vectors of channels; `n` of the last one are in use.
+// One token's sweep. Integer states are decoded and encoded on the way: what is read and written is what is stored.
 struct Sweep {
-  float* state;
-  int64_t stride;
+  char* state;
+  int64_t row_bytes;
+  Scales scales;  // of the state
   const float *b, *c;
   int64_t states;
   float delta, decay;
 };
-template <int V>
-QUAMBA2_INLINE void sweep_vectors(const Sweep& w, const float* x, const F32* skip, float* y, int n) {
-  F32 input[V], sum[V];
+
+// Channels [p, p + V * kLanes), or the n < kLanes last ones (V = 1).
+template <int V, DType kState, bool kWhole>
+QUAMBA2_INLINE void sweep_vectors(const Sweep& w, const float* x, const F32* skip, float* y, int64_t p, int n) {
+  F32 input[V], sum[V], decay[V];
+  Encoder encoder[V];
   for (int v = 0; v < V; ++v) {
-    const F32 value = n == kLanes ? load(x + v * kLanes) : load_n(x, n);
+    const int64_t at = p + v * kLanes;
+    const F32 value = kWhole ? load(x + at) : load_n(x + at, n);
     input[v] = mul(broadcast(w.delta), value);
     sum[v] = mul(skip[v], value);
+    decay[v] = broadcast(w.decay);
+    if (kState != DType::kI8) continue;
+    const F32 scale = scale_at(w.scales, at, kWhole ? kLanes : n);
+    decay[v] = mul(decay[v], scale);
+    encoder[v] = encoder_for(scale);
   }
-  const F32 decay = broadcast(w.decay);
-  for (int64_t k = 0; k < w.states; ++k) {
-    float* row = w.state + k * w.stride;
+  char* row = w.state;
+  for (int64_t k = 0; k < w.states; ++k, row += w.row_bytes) {
     const F32 b = broadcast(w.b[k]), c = broadcast(w.c[k]);
     for (int v = 0; v < V; ++v) {
-      const F32 old = n == kLanes ? load(row + v * kLanes) : load_n(row, n);
-      const F32 s = fma(decay, old, mul(b, input[v]));
-      n == kLanes ? store(row + v * kLanes, s) : store_n(row, s, n);
+      const int64_t at = p + v * kLanes;
+      const F32 old = kWhole ? load_any(row, kState, at) : load_any_n(row, kState, at, n);
+      const F32 s = fma(decay[v], old, mul(b, input[v]));
+      const F32 kept = kState == DType::kI8 ? code_of(s, encoder[v]) : s;
+      kWhole ? store_any(row, kState, at, kept) : store_any_n(row, kState, at, kept, n);
       sum[v] = fma(c, s, sum[v]);
     }
   }
-  for (int v = 0; v < V; ++v) n == kLanes ? store(y + v * kLanes, sum[v]) : store_n(y, sum[v], n);
+  for (int v = 0; v < V; ++v) kWhole ? store(y + p + v * kLanes, sum[v]) : store_n(y + p + v * kLanes, sum[v], n);
 }
 
 // One token of head h: x and y are its `width` channels in f32.
-inline void sweep_head(const SsdScanArgs& args, const SsdShape& shape, int64_t h, Sweep w, const float* x, float* y) {
-  float* state = w.state;
+template <DType kState>
+inline void sweep_head(const SsdScanArgs& args, const SsdShape& shape, int64_t h, const Sweep& w, const float* x, float* y) {
   int64_t p = 0;
   for (; p + 4 * kLanes <= shape.width; p += 4 * kLanes) {
     F32 skip[4];
     for (int v = 0; v < 4; ++v) skip[v] = skip_weight(args, shape, h, p + v * kLanes, kLanes);
-    w.state = state + p;
-    sweep_vectors<4>(w, x + p, skip, y + p, kLanes);
+    sweep_vectors<4, kState, true>(w, x, skip, y, p, kLanes);
   }
-  for (; p < shape.width; p += kLanes) {
-    const int n = static_cast<int>(smaller<int64_t>(kLanes, shape.width - p));
+  for (; p + kLanes <= shape.width; p += kLanes) {
+    const F32 skip = skip_weight(args, shape, h, p, kLanes);
+    sweep_vectors<1, kState, true>(w, x, &skip, y, p, kLanes);
+  }
+  if (p < shape.width) {
+    const int n = static_cast<int>(shape.width - p);
     const F32 skip = skip_weight(args, shape, h, p, n);
-    w.state = state + p;
-    if (n == kLanes) {
-      sweep_vectors<1>(w, x + p, &skip, y + p, kLanes);
-    } else {
-      sweep_vectors<1>(w, x + p, &skip, y + p, n);
-    }
+    sweep_vectors<1, kState, false>(w, x, &skip, y, p, n);
+  }
+}
+inline void sweep_head(DType state, const SsdScanArgs& args, const SsdShape& shape, int64_t h, const Sweep& w,
+                       const float* x, float* y) {
+  switch (state) {
+    case DType::kI8: return sweep_head<DType::kI8>(args, shape, h, w, x, y);
+    case DType::kF16: return sweep_head<DType::kF16>(args, shape, h, w, x, y);
+    case DType::kBF16: return sweep_head<DType::kBF16>(args, shape, h, w, x, y);
+    default: return sweep_head<DType::kF32>(args, shape, h, w, x, y);
   }
 }
 
 // Scratch: the state of one head, b and c, x and y of one token.
 inline int64_t ssd_step_floats(const SsdShape& s) { return s.states * s.wide + 2 * padded(s.states) + 2 * padded(s.width); }
 
-// Heads [heads.begin, heads.end) of a short segment. An f32 state is updated where it lies.
+// Heads [heads.begin, heads.end) of a short segment. A state is updated where it lies, if it is f32 or if there is only
+// one token; else it is decoded before the first token and encoded after the last.
 inline void ssd_scan_step(const SsdScanArgs& args, const Segment& seg, Share heads, float* scratch) {
   const SsdShape shape = ssd_shape(args);
   float* b_buffer = scratch + shape.states * shape.wide;
@@ -148,22 +167,24 @@ inline void ssd_scan_step(const SsdScanArgs& args, const Segment& seg, Share hea
   float delta[kShortestChunk + kLanes], decay[kShortestChunk + kLanes];
   for (int64_t h = heads.begin; h < heads.end; ++h) {
     const HeadState stored = head_state(args, seg.slot, h);
-    const bool in_place = stored.dtype == DType::kF32;
+    const bool in_place = stored.dtype == DType::kF32 || seg.length == 1;
     const int64_t group = h * shape.groups / shape.heads, column = h * shape.width;
     head_steps(args, h, seg.begin, seg.length, delta, decay);
     if (!in_place) decode_state(stored, shape, scratch);
+    Sweep sweep{};
+    sweep.state = in_place ? stored.data : reinterpret_cast<char*>(scratch);
+    sweep.row_bytes = in_place ? stored.row_bytes : shape.wide * static_cast<int64_t>(sizeof(float));
+    sweep.scales = stored.scales;
+    sweep.states = shape.states;
     for (int64_t i = 0; i < seg.length; ++i) {
       const int64_t t = seg.begin + i;
       const float* x = read_row(args.x, t, column, shape.width, x_buffer);
       float* y = row_target(args.out, t, column, y_buffer);
-      const Sweep sweep = {in_place ? reinterpret_cast<float*>(stored.data) : scratch,
-                           in_place ? args.state.values.stride[2] : shape.wide,
-                           read_row(args.b, t, group * shape.states, shape.states, b_buffer),
-                           read_row(args.c, t, group * shape.states, shape.states, c_buffer),
-                           shape.states,
-                           delta[i],
-                           decay[i]};
-      sweep_head(args, shape, h, sweep, x, y);
+      sweep.b = read_row(args.b, t, group * shape.states, shape.states, b_buffer);
+      sweep.c = read_row(args.c, t, group * shape.states, shape.states, c_buffer);
+      sweep.delta = delta[i];
+      sweep.decay = decay[i];
+      sweep_head(in_place ? stored.dtype : DType::kF32, args, shape, h, sweep, x, y);
       write_row(args.out, t, column, shape.width, y);
     }
     if (!in_place) encode_state(stored, shape, scratch);

@@ -2,6 +2,7 @@
 #define QUAMBA2_ISA avx512
 #define QUAMBA2_ISA_NAME "avx512"
 #define QUAMBA2_ISA_TABLE kCpuAvx512Table
+#define QUAMBA2_ISA_PEAKS kCpuAvx512Peaks
 #include "backends/cpu/simd_avx512.inl.h"
 
 #include "backends/cpu/dot_i8_avx512.inl.h"

@@ -2,6 +2,7 @@
 #define QUAMBA2_ISA scalar
 #define QUAMBA2_ISA_NAME "scalar"
 #define QUAMBA2_ISA_TABLE kCpuScalarTable
+#define QUAMBA2_ISA_PEAKS kCpuScalarPeaks
 #include "backends/cpu/simd_scalar.inl.h"
 
 #include "backends/cpu/dot_i8_scalar.inl.h"

@@ -1,14 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one symbol that each ISA object exports.
+// The symbols that ISA objects export: a kernel table and the loops of ceilings.h each, nothing else.
 #pragma once
 
 #include "backend/kernel.h"
 
 namespace quamba2 {
 
+struct CpuPeakLoops {
+  const char* name;
+  float (*read)(const void* data, int64_t bytes);
+  float (*fma)(int64_t rounds);
+  int64_t fma_operations;  // floating-point operations a round
+  float (*dot)(int64_t rounds);
+  int64_t dot_operations;  // 8-bit multiplications and additions a round
+};
+
 extern const KernelTable kCpuScalarTable;
 extern const KernelTable kCpuAvx2Table;
 extern const KernelTable kCpuAvx512Table;
 extern const KernelTable kCpuAvx512VnniTable;
+
+extern const CpuPeakLoops kCpuScalarPeaks;
+extern const CpuPeakLoops kCpuAvx2Peaks;
+extern const CpuPeakLoops kCpuAvx512Peaks;
+extern const CpuPeakLoops kCpuAvx512VnniPeaks;
 
 }  // namespace quamba2

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include "api/engine_impl.h"
+#include "api/work.h"
+#include "backends/cpu/ceilings.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "quamba2/error.h"
+#include "quamba2/evaluate.h"
+#include "runtime/generator.h"
+
+namespace quamba2 {
+namespace {
+
+std::string text(const char* format, double value) {
+  char out[64];
+  std::snprintf(out, sizeof out, format, value);
+  return out;
+}
+
+std::vector<int32_t> random_ids(int64_t n, int64_t vocabulary) {
+  Random random(7);
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>(random.below(vocabulary)));
+  return ids;
+}
+
+// Reads a prompt and asks for the logits behind it.
+void read_prompt(Executor* executor, const std::vector<int32_t>& ids) {
+  executor->reset_state(0);
+  const int32_t row = read_tokens(executor, 0, ids);
+  executor->logits({&row, 1});
+}
+
+// Decodes `steps` tokens of each of `batch` sequences.
+void decode(Executor* executor, const std::vector<int32_t>& ids, int64_t steps, int batch) {
+  std::vector<Segment> segments;
+  std::vector<int32_t> rows, step_ids(static_cast<size_t>(batch));
+  for (int32_t b = 0; b < batch; ++b) {
+    segments.push_back({b, 1, b});
+    rows.push_back(b);
+  }
+  const auto most = static_cast<size_t>(executor->limits().max_selected);
+  for (int64_t t = 0; t < steps; ++t) {
+    for (size_t b = 0; b < step_ids.size(); ++b) step_ids[b] = ids[(static_cast<size_t>(t) + b) % ids.size()];
+    executor->run(step_ids, segments);
+    for (size_t first = 0; first < rows.size(); first += most) {
+      executor->logits({rows.data() + first, std::min(most, rows.size() - first)});
+    }
+  }
+}
+
+template <class Run>
+BenchRow time_row(const std::string& name, double tokens, const BenchOptions& options, ProgressScope* progress, Run run) {
+  BenchRow row;
+  row.test = name;
+  if (options.warm_up) run();
+  for (int r = 0; r < options.repetitions; ++r) {
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    row.samples.push_back(tokens / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    progress->advance();
+  }
+  for (double s : row.samples) row.mean += s / static_cast<double>(row.samples.size());
+  for (double s : row.samples) row.deviation += (s - row.mean) * (s - row.mean);
+  if (row.samples.size() > 1) row.deviation = std::sqrt(row.deviation / static_cast<double>(row.samples.size() - 1));
+  return row;
+}
+
+// The time that the measured peaks allow: integer linears at the INT8 peak, all else at the FMA peak.
+void hold_against_peaks(const Work& work, const BenchReport& report, double tokens, BenchRow* row) {
+  double integer = work.integer_operations, real = work.float_operations;
+  (work.head_is_integer ? integer : real) += work.head_operations / tokens;  // one row of logits a prompt
+  row->work = integer + real;
+  row->ceiling = 1.0 / (integer / report.int8_peak + real / report.fma_peak);
+  row->ceiling_text = text("FMA %.0f GFLOP/s", report.fma_peak / 1e9);
+  if (integer > 0) row->ceiling_text = text("INT8 %.2f TOP/s, ", report.int8_peak / 1e12) + row->ceiling_text;
+}
+
+void hold_against_bandwidth(const Work& work, double bandwidth, int batch, BenchRow* row) {
+  // States are read and written.
+  row->work = work.weight_bytes / batch + 2 * work.state_bytes;
+  row->ceiling = bandwidth / row->work;
+  row->ceiling_text = text("read %.1f GB/s", bandwidth / 1e9);
+}
+
+}  // namespace
+
+BenchReport bench(Engine& engine, const BenchOptions& options) {
+  Executor* executor = engine.impl().executor.get();
+  if (options.repetitions < 1 || options.batch < 1 || options.batch > executor->limits().max_sequences) {
+    throw Error(ErrorCode::kUsage, "bench options out of range", "", "repetitions and batch are at least 1; the engine has " +
+                std::to_string(executor->limits().max_sequences) + " slots");
+  }
+  const Work work = count_work(*executor);
+  const int threads = engine.impl().backend->stream().threads;
+  BenchReport report;
+  report.machine = engine.description();
+  // On a buffer of the size that a step touches: a small model may live in a cache.
+  const double touched = work.weight_bytes + 2 * work.state_bytes * options.batch;
+  report.fma_peak = measure_fma_peak(threads);
+  report.int8_peak = measure_vnni_peak(threads);
+  report.read_bandwidth = measure_read_bandwidth(threads, static_cast<size_t>(touched));
+  const std::vector<int32_t> ids = random_ids(4096, engine.vocab_size());
+  ProgressScope progress("benchmarking", static_cast<int64_t>(options.prompts.size() + options.generations.size()) * options.repetitions);
+  for (int64_t n : options.prompts) {
+    std::vector<int32_t> prompt;
+    for (int64_t i = 0; i < n; ++i) prompt.push_back(ids[static_cast<size_t>(i) % ids.size()]);
+    if (prompt.empty()) continue;
+    const auto tokens = static_cast<double>(n);
+    report.rows.push_back(time_row("pp" + std::to_string(n), tokens, options, &progress, [&] { read_prompt(executor, prompt); }));
+    hold_against_peaks(work, report, tokens, &report.rows.back());
+  }
+  for (int64_t n : options.generations) {
+    if (n < 1) continue;
+    const double tokens = static_cast<double>(n) * options.batch;
+    report.rows.push_back(time_row("tg" + std::to_string(n), tokens, options, &progress, [&] { decode(executor, ids, n, options.batch); }));
+    hold_against_bandwidth(work, report.read_bandwidth, options.batch, &report.rows.back());
+  }
+  return report;
+}
+
+}  // namespace quamba2

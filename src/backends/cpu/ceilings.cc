@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/cpu/ceilings.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+
+#include "backends/cpu/isa/tables.h"
+#include "base/cpu_features.h"
+#include "base/memory.h"
+#include "base/thread_pool.h"
+
+namespace quamba2 {
+namespace {
+
+constexpr double kSeconds = 0.1;
+std::atomic<float> sink;  // results go here, so that loops are not removed
+
+const CpuPeakLoops& loops() {
+#if defined(__x86_64__)
+  const CpuFeatures& f = cpu_features();
+  if (f.avx512_vnni) return kCpuAvx512VnniPeaks;
+  if (f.avx512) return kCpuAvx512Peaks;
+  if (f.avx2) return kCpuAvx2Peaks;
+#endif
+  return kCpuScalarPeaks;
+}
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The best rate of rounds of `work` operations, over kSeconds and at least three rounds.
+template <class Function>
+double best_rate(int threads, double work, const Function& function) {
+  ThreadPool pool(threads);
+  const double end = seconds() + kSeconds;
+  double best = 0;
+  for (int round = 0; round < 4 || seconds() < end; ++round) {
+    const double start = seconds();
+    pool.run([](void* context, int index) { (*static_cast<const Function*>(context))(index); },
+             const_cast<Function*>(&function));
+    if (round > 0) best = std::max(best, work / (seconds() - start));
+  }
+  return best;
+}
+
+}  // namespace
+
+double measure_read_bandwidth(int threads, size_t bytes) {
+  const size_t part = bytes / static_cast<size_t>(threads) / 4096 * 4096;
+  AlignedBuffer buffer(std::max<size_t>(part, 4096) * static_cast<size_t>(threads));
+  const char* data = static_cast<const char*>(buffer.data());
+  std::fill_n(static_cast<char*>(buffer.data()), buffer.size(), static_cast<char>(1));
+  const size_t share = buffer.size() / static_cast<size_t>(threads);
+  const int64_t repeats = std::max<int64_t>(1, static_cast<int64_t>((1 << 22) / buffer.size()));
+  return best_rate(threads, static_cast<double>(buffer.size()) * static_cast<double>(repeats), [&](int index) {
+    for (int64_t i = 0; i < repeats; ++i) {
+      sink = loops().read(data + static_cast<size_t>(index) * share, static_cast<int64_t>(share));
+    }
+  });
+}
+
+double measure_fma_peak(int threads) {
+  constexpr int64_t kRounds = 100000;
+  const double work = static_cast<double>(threads) * static_cast<double>(loops().fma_operations * kRounds);
+  return best_rate(threads, work, [](int) { sink = loops().fma(kRounds); });
+}
+
+double measure_vnni_peak(int threads) {
+  constexpr int64_t kRounds = 100000;
+  const double work = static_cast<double>(threads) * static_cast<double>(loops().dot_operations * kRounds);
+  return best_rate(threads, work, [](int) { sink = loops().dot(kRounds); });
+}
+
+}  // namespace quamba2
