@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kTileColumns = 2 * kLanes;
 // As many rows as leave registers for two vectors of b and one of a.
-constexpr int kTileRows = kRegisters == 32 ? 14 : kLanes == 8 ? 6 : 4;
+constexpr int kTileRows = smaller(kMostTileRows, kRegisters == 32 ? 14 : kLanes == 8 ? 6 : 4);
 
 // acc[r] += sum over k of a[k * lda + r] * b[k * ldb ...]
 template <int kRows>

@@ -10,7 +10,7 @@ constexpr int kGemvPanels = kRegisters == 32 ? 4 : 2;
 template <class Codes>
 constexpr int kGemvPanelsOf = Codes::kBytes > 4 ? kGemvPanels / 2 : kGemvPanels;
 // Up to so many tokens are multiplied while weights are decoded; more are worth decoding to memory first (linear_gemm).
-constexpr int kGemvRows = kRegisters == 32 ? 6 : 3;
+constexpr int kGemvRows = smaller(kMostTileRows - 1, kRegisters == 32 ? 6 : 3);
 
 // sum[r][v] += x[r * ldx + j] * value j of a step, j < count; vector v is in panel v / 2, `stride` bytes apart. All vectors
 // of a step are loaded first, and sums take turns: a chain of additions to one of them would wait for each.

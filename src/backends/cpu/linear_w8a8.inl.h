@@ -5,12 +5,13 @@
 //   panel (kTileColumns channels, 64-byte aligned):
 //     scale [kTileColumns] f32, start [kTileColumns] i32 (what sums start at)
 //     codes [ceil(K / 4)][2 vectors][kLanes][4]        lanes are channels, four consecutive k in each
-//   activations, a tile of up to kDotRows tokens: [ceil(K / 4)][rows][kDotWords] 32-bit words
+//   activations, a tile of up to kDotTileRows tokens: [ceil(K / 4)][rows][kDotWords] 32-bit words
 
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
-constexpr int64_t kDotRowBlock = 32 * kDotRows;
+constexpr int kDotTileRows = smaller(kMostTileRows, kDotRows);
+constexpr int64_t kDotRowBlock = 32 * kDotTileRows;
 constexpr int64_t kDotMaxInner = 131071;  // 2^31 / (128 * 128), less one
 
 struct DotPanels {
@@ -151,7 +152,7 @@ void dot_tile(const LinearArgs& args, const DotPanels& panels, int64_t p, int64_
              kWidth);
 }
 
-template <int kRows = kDotRows>
+template <int kRows = kDotTileRows>
 inline void dot_tile_of(int rows, const LinearArgs& args, const DotPanels& panels, int64_t p, int64_t t,
                         const uint32_t* a, float x_scale) {
   if (rows == kRows) return dot_tile<kRows, 1>(args, panels, p, t, a, x_scale);
@@ -172,14 +173,14 @@ inline void dot_gemv(const LinearArgs& args, const DotPanels& panels, float x_sc
 // Panels outside, row tiles inside: the packed tokens of a block stay in the second-level cache.
 inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t tokens, float x_scale, const Stream& stream) {
   uint32_t* a = reinterpret_cast<uint32_t*>(stream.scratch);
-  const int64_t tile_words = panels.steps * kDotRows * kDotWords;
+  const int64_t tile_words = panels.steps * kDotTileRows * kDotWords;
   for (int64_t t0 = 0; t0 < tokens; t0 += kDotRowBlock) {
-    const int64_t rows = smaller(kDotRowBlock, tokens - t0), tiles = ceil_div(rows, kDotRows);
-    const auto rows_of = [&](int64_t tile) { return static_cast<int>(smaller<int64_t>(kDotRows, rows - tile * kDotRows)); };
+    const int64_t rows = smaller(kDotRowBlock, tokens - t0), tiles = ceil_div(rows, kDotTileRows);
+    const auto rows_of = [&](int64_t tile) { return static_cast<int>(smaller<int64_t>(kDotTileRows, rows - tile * kDotTileRows)); };
     const auto pack = [&](int index) {
       const Share share = share_of(tiles, index, stream.threads);
       for (int64_t i = share.begin; i < share.end; ++i) {
-        dot_pack_rows(args.x, t0 + i * kDotRows, rows_of(i), panels.inner, a + i * tile_words);
+        dot_pack_rows(args.x, t0 + i * kDotTileRows, rows_of(i), panels.inner, a + i * tile_words);
       }
     };
     if (tiles > 1) run_parallel(stream, pack);
@@ -188,7 +189,7 @@ inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t to
       const Share share = share_of(panels.count * tiles, index, stream.threads);
       for (int64_t i = share.begin; i < share.end; ++i) {
         const int64_t tile = i % tiles;
-        dot_tile_of(rows_of(tile), args, panels, i / tiles, t0 + tile * kDotRows, a + tile * tile_words, x_scale);
+        dot_tile_of(rows_of(tile), args, panels, i / tiles, t0 + tile * kDotTileRows, a + tile * tile_words, x_scale);
       }
     });
   }
@@ -204,7 +205,7 @@ inline void run_linear_dot(const LinearArgs& args, const Stream& stream) {
 
 inline size_t dot_scratch_bytes(const LinearArgs& args, int32_t) {
   const int64_t tokens = args.x.values.dim[0], steps = ceil_div(args.weight.values.dim[1], 4);
-  const int64_t rows = tokens == 1 ? 1 : round_up(smaller(tokens, kDotRowBlock), kDotRows);
+  const int64_t rows = tokens == 1 ? 1 : round_up(smaller(tokens, kDotRowBlock), kDotTileRows);
   return static_cast<size_t>(rows * steps * kDotWords * 4);
 }
 

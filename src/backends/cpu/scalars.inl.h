@@ -12,6 +12,13 @@
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
+// Register tiles of builds with an address sanitizer have fewer rows: instrumented, unrolled tiles take minutes to compile.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int kMostTileRows = 3;
+#else
+constexpr int kMostTileRows = 16;
+#endif
+
 QUAMBA2_INLINE uint32_t bits_of_float(float a) {
   uint32_t bits;
   __builtin_memcpy(&bits, &a, 4);
@@ -58,11 +65,11 @@ inline float load_float(const void* base, DType dtype, int64_t index) {
 }
 
 template <class T>
-QUAMBA2_INLINE T smaller(T a, T b) {
+QUAMBA2_INLINE constexpr T smaller(T a, T b) {
   return a < b ? a : b;
 }
 template <class T>
-QUAMBA2_INLINE T larger(T a, T b) {
+QUAMBA2_INLINE constexpr T larger(T a, T b) {
   return a > b ? a : b;
 }
 QUAMBA2_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
