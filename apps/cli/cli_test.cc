@@ -207,8 +207,6 @@ TEST(Eval, PerplexityOfStandardInput) {
 TEST(Bench, Formats) {
   const std::vector<std::string> words = {"bench", demo(), "-p", "16", "-n", "4,8", "-r", "2", "-t", "1"};
   const Outcome table = run(words);
-  if (table.err.find("no benchmark yet") != std::string::npos)
-    GTEST_SKIP() << table.err;  // TODO: goes with no_bench.cc
   ASSERT_EQ(table.code, 0) << table.err;
   EXPECT_EQ(table.out.rfind("| model", 0), 0u) << table.out;
   for (const char* test : {"pp16", "tg4", "tg8", "ceiling"}) EXPECT_NE(table.out.find(test), std::string::npos) << test;

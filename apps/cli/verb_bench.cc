@@ -156,7 +156,8 @@ int bench_verb(Session& s, const BenchArgs& args) {
   }
   const Table table = make_table(args, model, s.common.device, all);
   s.out.write(format == "csv" ? table.csv() : table.markdown());
-  s.progress.note(fmt::format("{}; {}; ceilings measured in this run", report.machine, description));
+  s.progress.note((report.machine == description ? description : report.machine + "; " + description) +
+                  "; ceilings measured in this run");
   return 0;
 }
 
