@@ -68,8 +68,14 @@ std::vector<int64_t> without_zero(std::vector<int64_t> list) {
   return list;
 }
 
+// A working set that a cache holds is faster than memory: then both shares are of interest.
 std::string share_of_ceiling(const BenchRow& row) {
-  return row.ceiling > 0 ? fmt::format("{:.0f} %", 100 * row.mean / row.ceiling) : "-";
+  if (row.ceiling <= 0) return "-";
+  std::string out = fmt::format("{:.0f} %", 100 * row.mean / row.ceiling);
+  if (row.memory_ceiling > 0 && row.memory_ceiling < 0.8 * row.ceiling) {
+    out += fmt::format(" (memory {:.0f} %)", 100 * row.mean / row.memory_ceiling);
+  }
+  return out;
 }
 
 std::string model_text(const Model& m) {
@@ -92,7 +98,7 @@ Table make_table(const BenchArgs& args, const Model& model, const std::string& d
   for (const Measured& m : all) {
     std::vector<std::string> cells = {model_text(model), binary_bytes(model.weight_bytes()),
                                       human_count(model.parameters()), device == "cpu" ? "CPU" : device,
-                                      m.threads > 0 ? fmt::format("{}", m.threads) : "all"};
+                                      fmt::format("{}", m.threads)};
     if (show_batch) cells.push_back(fmt::format("{}", m.batch));
     cells.insert(cells.end(), {m.row.test, fmt::format("{:.2f} ± {:.2f}", m.row.mean, m.row.deviation),
                                share_of_ceiling(m.row), m.row.ceiling_text});
@@ -116,6 +122,7 @@ std::string rows_json(const Model& model, const BenchReport& report, const std::
     json.field("test", m.row.test).field("tokens_per_second", m.row.mean).field("deviation", m.row.deviation);
     json.field("samples", m.row.samples).field("ceiling", m.row.ceiling).field("ceiling_text", m.row.ceiling_text);
     json.field("work_per_token", m.row.work).field("read_bandwidth", report.read_bandwidth);
+    json.field("memory_bandwidth", report.memory_bandwidth);
     json.field("fma_peak", report.fma_peak).field("int8_peak", report.int8_peak).close();
     if (lines) out += line.text();
   }
@@ -145,7 +152,7 @@ int bench_verb(Session& s, const BenchArgs& args) {
       description = engine.description();
       options.batch = static_cast<int>(b);
       report = bench(engine, options);
-      for (BenchRow& row : report.rows) all.push_back({std::move(row), engine_of.threads, b});
+      for (BenchRow& row : report.rows) all.push_back({std::move(row), engine.threads(), b});
       if (interrupted()) throw Error(ErrorCode::kInterrupted, "interrupted", "", "");
     }
   }

@@ -20,7 +20,7 @@ struct EngineOptions {
   int threads = 0;             // 0: all that this process may use
   int max_sequences = 1;       // sequences at a time
   int max_tokens = 512;        // tokens of one call over all sequences; longer prompts are read in several
-  std::string tokenizer = {};       // directory or file; empty: the model's own
+  std::string tokenizer = {};  // directory or file; empty: the model's own
 };
 
 class Engine {
@@ -37,10 +37,11 @@ class Engine {
   int64_t vocab_size() const;          // ids that may be sampled
   int64_t table_rows() const;          // length of a row of logits, padding included
   int max_sequences() const;
-  std::string description() const;     // device, level, threads
-  std::string explain() const;         // kernel of every node, and why better ones were refused
-  uint64_t weight_bytes() const;       // in the formats that the kernels read
-  uint64_t state_bytes() const;        // of one sequence
+  int threads() const;
+  std::string description() const;  // device, level, threads
+  std::string explain() const;      // kernel of every node, and why better ones were refused
+  uint64_t weight_bytes() const;    // in the formats that the kernels read
+  uint64_t state_bytes() const;     // of one sequence
 
   // Continues every prompt; several are decoded together, each with the result that it has alone. More prompts than
   // max_sequences are taken in turn.

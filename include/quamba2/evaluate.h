@@ -20,9 +20,9 @@ struct PerplexityOptions {
 
 struct Perplexity {
   double perplexity = 0;
-  double bits_per_byte = 0;  // total bits over the bytes of the predicted tokens' text
-  double nll = 0;            // mean, natural logarithm
-  double standard_error = 0; // of the perplexity
+  double bits_per_byte = 0;   // total bits over the bytes of the predicted tokens' text
+  double nll = 0;             // mean, natural logarithm
+  double standard_error = 0;  // of the perplexity
   int64_t tokens = 0, windows = 0, predicted = 0;
   double seconds = 0;
   std::vector<float> first_window;  // negative log-likelihood of each prediction of the first window
@@ -32,35 +32,38 @@ Perplexity perplexity(Engine& engine, std::string_view text, const PerplexityOpt
 
 struct Comparison {
   Perplexity a, b;
-  double mean_kl = 0;            // mean over predictions of KL(a || b), nats
+  double mean_kl = 0;  // mean over predictions of KL(a || b), nats
   double kl_standard_error = 0;
   double kl_p99 = 0, kl_max = 0;
-  double same_top_token = 0;     // share of predictions with the same likeliest token
+  double same_top_token = 0;  // share of predictions with the same likeliest token
 };
 
 // B measured against A on the same text. The two must have the same tokenizer and vocabulary: Error{kUsage} otherwise.
 Comparison compare(Engine& a, Engine& b, std::string_view text, const PerplexityOptions& options = {});
 
 struct BenchOptions {
-  std::vector<int64_t> prompts = {512};     // pp tests
-  std::vector<int64_t> generations = {128}; // tg tests
+  std::vector<int64_t> prompts = {512};      // pp tests
+  std::vector<int64_t> generations = {128};  // tg tests
   int repetitions = 5;
   bool warm_up = true;
-  int batch = 1;                            // sequences decoded together
+  int batch = 1;  // sequences decoded together
 };
 
 struct BenchRow {
-  std::string test;                 // "pp512", "tg128"
-  double mean = 0, deviation = 0;   // tokens a second
+  std::string test;                // "pp512", "tg128"
+  double mean = 0, deviation = 0;  // tokens a second
   std::vector<double> samples;
-  double ceiling = 0;               // tokens a second that the measured ceiling allows
-  std::string ceiling_text;         // "read 24.1 GB/s", "FMA 210 GFLOP/s"
-  double work = 0;                  // bytes a token (tg), operations a token (pp)
+  double ceiling = 0;         // tokens a second that the measured ceiling allows
+  std::string ceiling_text;   // "read 24.1 GB/s", "FMA 210 GFLOP/s"
+  double memory_ceiling = 0;  // tg: what main memory allows, where the ceiling is a cache's
+  double work = 0;            // bytes a token (tg), operations a token (pp)
 };
 
 struct BenchReport {
   std::vector<BenchRow> rows;
-  double read_bandwidth = 0, fma_peak = 0, int8_peak = 0;  // bytes a second, operations a second; measured in this run
+  // Bytes a second, operations a second; measured in this run. `read_bandwidth` is of a buffer as large as what a step
+  // touches, which may live in a cache; `memory_bandwidth` of one that no cache holds.
+  double read_bandwidth = 0, memory_bandwidth = 0, fma_peak = 0, int8_peak = 0;
   std::string machine;
 };
 

@@ -11,16 +11,16 @@
 namespace quamba2 {
 
 struct QuantizeOptions {
-  std::string recipe = "w4a16";          // one of recipes()
-  std::string calibration_text = {};          // the text itself; needed by recipes with static scales
-  int64_t calibration_samples = 128;     // windows taken from the text, spread by the seed
-  int64_t calibration_window = 512;      // tokens a window
-  int table_bits = 0;                    // 4, 6 or 8 for embedding and head; 0: the recipe's own choice; 16: leave them
+  std::string recipe = "w4a16";       // one of recipes()
+  std::string calibration_text = {};  // the text itself; needed by recipes with static scales
+  int64_t calibration_samples = 128;  // windows taken from the text, spread by the seed
+  int64_t calibration_window = 512;   // tokens a window
+  int table_bits = 0;                 // 4, 6 or 8 for embedding and head; 0: the recipe's own choice; 16: leave them
   uint64_t seed = 0;
-  int threads = 0;                       // 0: all that this process may use
-  std::string tokenizer = {};                 // directory or file; empty: the model's own
-  std::string stop_after = {};                // name of a pass: the model stays as that pass leaves it
-  std::vector<std::string> skip = {};         // names of passes that are left out (only such as keep the function)
+  int threads = 0;                     // 0: all that this process may use
+  std::string tokenizer = {};          // directory or file; empty: the model's own
+  std::string stop_after = {};         // name of a pass: the model stays as that pass leaves it
+  std::vector<std::string> skip = {};  // names of passes that are left out (only such as keep the function)
 };
 
 struct PassReport {

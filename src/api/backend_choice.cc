@@ -8,7 +8,8 @@ namespace quamba2 {
 
 std::shared_ptr<const Backend> make_backend(const std::string& device, int threads) {
   if (threads < 0 || threads > 1024) {
-    throw Error(ErrorCode::kUsage, "threads out of range", std::to_string(threads), "1 to 1024, or 0 for all, are possible");
+    throw Error(ErrorCode::kUsage, "threads out of range", std::to_string(threads),
+                "1 to 1024, or 0 for all, are possible");
   }
   if (device == "cpu") return make_cpu_backend(threads);
   if (device == "reference") return make_reference_backend();

@@ -15,6 +15,8 @@
 namespace quamba2 {
 namespace {
 
+constexpr size_t kBeyondCaches = size_t{512} << 20;
+
 std::string text(const char* format, double value) {
   char out[64];
   std::snprintf(out, sizeof out, format, value);
@@ -54,7 +56,8 @@ void decode(Executor* executor, const std::vector<int32_t>& ids, int64_t steps, 
 }
 
 template <class Run>
-BenchRow time_row(const std::string& name, double tokens, const BenchOptions& options, ProgressScope* progress, Run run) {
+BenchRow time_row(const std::string& name, double tokens, const BenchOptions& options, ProgressScope* progress,
+                  Run run) {
   BenchRow row;
   row.test = name;
   if (options.warm_up) run();
@@ -80,11 +83,12 @@ void hold_against_peaks(const Work& work, const BenchReport& report, double toke
   if (integer > 0) row->ceiling_text = text("INT8 %.2f TOP/s, ", report.int8_peak / 1e12) + row->ceiling_text;
 }
 
-void hold_against_bandwidth(const Work& work, double bandwidth, int batch, BenchRow* row) {
+void hold_against_bandwidth(const Work& work, const BenchReport& report, int batch, BenchRow* row) {
   // States are read and written.
   row->work = work.weight_bytes / batch + 2 * work.state_bytes;
-  row->ceiling = bandwidth / row->work;
-  row->ceiling_text = text("read %.1f GB/s", bandwidth / 1e9);
+  row->ceiling = report.read_bandwidth / row->work;
+  row->memory_ceiling = report.memory_bandwidth / row->work;
+  row->ceiling_text = text("read %.1f GB/s", report.read_bandwidth / 1e9);
 }
 
 }  // namespace
@@ -92,8 +96,9 @@ void hold_against_bandwidth(const Work& work, double bandwidth, int batch, Bench
 BenchReport bench(Engine& engine, const BenchOptions& options) {
   Executor* executor = engine.impl().executor.get();
   if (options.repetitions < 1 || options.batch < 1 || options.batch > executor->limits().max_sequences) {
-    throw Error(ErrorCode::kUsage, "bench options out of range", "", "repetitions and batch are at least 1; the engine has " +
-                std::to_string(executor->limits().max_sequences) + " slots");
+    throw Error(ErrorCode::kUsage, "bench options out of range", "",
+                "repetitions and batch are at least 1; the engine has " +
+                    std::to_string(executor->limits().max_sequences) + " slots");
   }
   const Work work = count_work(*executor);
   const int threads = engine.impl().backend->stream().threads;
@@ -103,22 +108,26 @@ BenchReport bench(Engine& engine, const BenchOptions& options) {
   const double touched = work.weight_bytes + 2 * work.state_bytes * options.batch;
   report.fma_peak = measure_fma_peak(threads);
   report.int8_peak = measure_vnni_peak(threads);
+  report.memory_bandwidth = measure_read_bandwidth(threads, kBeyondCaches);
   report.read_bandwidth = measure_read_bandwidth(threads, static_cast<size_t>(touched));
   const std::vector<int32_t> ids = random_ids(4096, engine.vocab_size());
-  ProgressScope progress("benchmarking", static_cast<int64_t>(options.prompts.size() + options.generations.size()) * options.repetitions);
+  ProgressScope progress(
+      "benchmarking", static_cast<int64_t>(options.prompts.size() + options.generations.size()) * options.repetitions);
   for (int64_t n : options.prompts) {
     std::vector<int32_t> prompt;
     for (int64_t i = 0; i < n; ++i) prompt.push_back(ids[static_cast<size_t>(i) % ids.size()]);
     if (prompt.empty()) continue;
     const auto tokens = static_cast<double>(n);
-    report.rows.push_back(time_row("pp" + std::to_string(n), tokens, options, &progress, [&] { read_prompt(executor, prompt); }));
+    report.rows.push_back(
+        time_row("pp" + std::to_string(n), tokens, options, &progress, [&] { read_prompt(executor, prompt); }));
     hold_against_peaks(work, report, tokens, &report.rows.back());
   }
   for (int64_t n : options.generations) {
     if (n < 1) continue;
     const double tokens = static_cast<double>(n) * options.batch;
-    report.rows.push_back(time_row("tg" + std::to_string(n), tokens, options, &progress, [&] { decode(executor, ids, n, options.batch); }));
-    hold_against_bandwidth(work, report.read_bandwidth, options.batch, &report.rows.back());
+    report.rows.push_back(time_row("tg" + std::to_string(n), tokens, options, &progress,
+                                   [&] { decode(executor, ids, n, options.batch); }));
+    hold_against_bandwidth(work, report, options.batch, &report.rows.back());
   }
   return report;
 }

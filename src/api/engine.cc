@@ -39,9 +39,10 @@ bool has_tokenizer(const std::string& directory) {
 
 void check_vocabulary(const Tokenizer& tokenizer, int64_t rows, const std::string& name) {
   if (tokenizer.vocab_size() <= rows) return;
-  throw Error(ErrorCode::kModelFile, "tokenizer does not fit the model", name,
-              "it has " + std::to_string(tokenizer.vocab_size()) + " ids, the embedding has " + std::to_string(rows) + " rows",
-              "use the tokenizer that the model was trained with");
+  throw Error(
+      ErrorCode::kModelFile, "tokenizer does not fit the model", name,
+      "it has " + std::to_string(tokenizer.vocab_size()) + " ids, the embedding has " + std::to_string(rows) + " rows",
+      "use the tokenizer that the model was trained with");
 }
 
 }  // namespace
@@ -82,13 +83,15 @@ Engine::~Engine() = default;
 
 const Tokenizer& Engine::tokenizer() const {
   if (impl_->tokenizer) return *impl_->tokenizer;
-  throw Error(ErrorCode::kModelFile, "no tokenizer", impl_->directory, "the directory has neither tokenizer.json nor tokenizer.model",
+  throw Error(ErrorCode::kModelFile, "no tokenizer", impl_->directory,
+              "the directory has neither tokenizer.json nor tokenizer.model",
               "pass --tokenizer DIR (state-spaces models use that of EleutherAI/gpt-neox-20b)");
 }
 
 int64_t Engine::vocab_size() const { return impl_->vocab_size; }
 int64_t Engine::table_rows() const { return impl_->executor->table_rows(); }
 int Engine::max_sequences() const { return impl_->executor->limits().max_sequences; }
+int Engine::threads() const { return impl_->backend->stream().threads; }
 std::string Engine::description() const { return impl_->backend->description(); }
 std::string Engine::explain() const { return quamba2::explain(impl_->executor->plan()); }
 uint64_t Engine::weight_bytes() const { return impl_->executor->plan().weight_bytes; }
@@ -112,7 +115,8 @@ namespace {
 
 void check_slot(int slot, int slots) {
   if (slot >= 0 && slot < slots) return;
-  throw Error(ErrorCode::kUsage, "slot out of range", std::to_string(slot), "the engine has " + std::to_string(slots) + " slots", "raise max_sequences");
+  throw Error(ErrorCode::kUsage, "slot out of range", std::to_string(slot),
+              "the engine has " + std::to_string(slots) + " slots", "raise max_sequences");
 }
 
 }  // namespace
@@ -127,7 +131,9 @@ void Engine::feed(int slot, std::span<const int32_t> ids) {
 std::vector<float> Engine::logits(int slot) {
   check_slot(slot, max_sequences());
   const auto at = impl_->last_logits.find(slot);
-  if (at == impl_->last_logits.end()) throw Error(ErrorCode::kUsage, "no logits", "slot " + std::to_string(slot), "no token was read yet", "call feed first");
+  if (at == impl_->last_logits.end())
+    throw Error(ErrorCode::kUsage, "no logits", "slot " + std::to_string(slot), "no token was read yet",
+                "call feed first");
   return at->second;
 }
 

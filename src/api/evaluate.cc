@@ -16,13 +16,15 @@ void check_window(const PerplexityOptions& options) {
 }
 
 // Bits over the bytes of the text that was predicted: what the windows decode to, without their first tokens.
-void add_bits_per_byte(const Tokenizer& tokenizer, const std::vector<int32_t>& ids, const PerplexityOptions& options, Perplexity* p) {
+void add_bits_per_byte(const Tokenizer& tokenizer, const std::vector<int32_t>& ids, const PerplexityOptions& options,
+                       Perplexity* p) {
   size_t bytes = 0;
   for (int64_t w = 0; w < p->windows; ++w) {
     const auto begin = ids.begin() + w * options.window;
     bytes += tokenizer.decode({begin + 1, begin + options.window}).size();
   }
-  if (bytes > 0) p->bits_per_byte = p->nll * static_cast<double>(p->predicted) / std::log(2.0) / static_cast<double>(bytes);
+  if (bytes > 0)
+    p->bits_per_byte = p->nll * static_cast<double>(p->predicted) / std::log(2.0) / static_cast<double>(bytes);
 }
 
 }  // namespace
@@ -39,7 +41,8 @@ Comparison compare(Engine& a, Engine& b, std::string_view text, const Perplexity
   check_window(options);
   const std::vector<int32_t> ids = a.tokenizer().encode(text);
   if (b.tokenizer().encode(text) != ids) {
-    throw Error(ErrorCode::kUsage, "models cannot be compared", "", "their tokenizers give different ids for this text", "compare a model with a quantized form of itself");
+    throw Error(ErrorCode::kUsage, "models cannot be compared", "", "their tokenizers give different ids for this text",
+                "compare a model with a quantized form of itself");
   }
   Comparison out = measure_difference(*a.impl().executor, *b.impl().executor, ids, options);
   add_bits_per_byte(a.tokenizer(), ids, options, &out.a);

@@ -14,6 +14,7 @@ namespace {
 
 // "in_proj.weight" -> "in_proj"; biases and small parameters keep their names.
 std::string part_name(const std::string& weight) {
+  if (weight.find(".mixer.norm.") != weight.npos) return "gated norm";
   std::string role = weight_role(weight);
   const size_t dot = role.rfind(".weight");
   return dot == role.npos ? role : role.substr(0, dot);
@@ -21,7 +22,8 @@ std::string part_name(const std::string& weight) {
 
 void add(std::vector<PartSize>* parts, const std::string& part, const std::string& format, const std::string& shape,
          int64_t parameters, uint64_t bytes) {
-  auto at = std::find_if(parts->begin(), parts->end(), [&](const PartSize& p) { return p.part == part && p.format == format; });
+  auto at = std::find_if(parts->begin(), parts->end(),
+                         [&](const PartSize& p) { return p.part == part && p.format == format; });
   if (at == parts->end()) at = parts->insert(parts->end(), {part, format, shape, 0, 0, 0});
   ++at->tensors;
   at->parameters += parameters;
@@ -64,7 +66,8 @@ uint64_t Model::bf16_bytes() const { return 2 * static_cast<uint64_t>(parameters
 std::vector<PartSize> Model::parts() const {
   std::vector<PartSize> out;
   for (const Weight& w : data_->graph.weights) {
-    add(&out, part_name(w.name), format_text(w.stored_format()), shape_text(w.values.shape()), w.values.elements(), w.stored_bytes());
+    add(&out, part_name(w.name), format_text(w.stored_format()), shape_text(w.values.shape()), w.values.elements(),
+        w.stored_bytes());
   }
   uint64_t scales = 0;
   int64_t count = 0;
@@ -77,7 +80,8 @@ std::vector<PartSize> Model::parts() const {
 uint64_t Model::state_bytes() const {
   uint64_t bytes = 0;
   for (const State& s : data_->graph.states) {
-    const Format& f = s.like == kNone ? s.encoding.format : data_->graph.edges[static_cast<size_t>(s.like)].encoding.format;
+    const Format& f =
+        s.like == kNone ? s.encoding.format : data_->graph.edges[static_cast<size_t>(s.like)].encoding.format;
     uint64_t elements = 1;
     for (int32_t d : s.shape) elements *= static_cast<uint64_t>(d);
     bytes += elements * static_cast<uint64_t>(bits_of(f.storage)) / 8;

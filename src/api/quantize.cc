@@ -20,7 +20,9 @@ void check_utf8(const std::string& text) {
     const size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
     bool ok = n > 0 && i + n <= text.size();
     for (size_t k = 1; ok && k < n; ++k) ok = (static_cast<unsigned char>(text[i + k]) >> 6) == 2;
-    if (!ok) throw Error(ErrorCode::kUsage, "calibration text is not UTF-8", "byte " + std::to_string(i), "it cannot be tokenized", "convert the file to UTF-8");
+    if (!ok)
+      throw Error(ErrorCode::kUsage, "calibration text is not UTF-8", "byte " + std::to_string(i),
+                  "it cannot be tokenized", "convert the file to UTF-8");
     i += n;
   }
 }
@@ -30,13 +32,15 @@ std::vector<std::vector<int32_t>> cut_windows(const std::vector<int32_t>& ids, c
   const int64_t window = options.calibration_window;
   const int64_t available = static_cast<int64_t>(ids.size()) / window;
   if (available == 0) {
-    throw Error(ErrorCode::kUsage, "calibration text too short", "", std::to_string(ids.size()) + " tokens are no window of " + std::to_string(window),
+    throw Error(ErrorCode::kUsage, "calibration text too short", "",
+                std::to_string(ids.size()) + " tokens are no window of " + std::to_string(window),
                 "give more text, or a smaller --calib-window");
   }
   std::vector<int64_t> order(static_cast<size_t>(available));
   std::iota(order.begin(), order.end(), 0);
   Random random(options.seed);
-  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<size_t>(random.below(static_cast<int64_t>(i)))]);
+  for (size_t i = order.size(); i > 1; --i)
+    std::swap(order[i - 1], order[static_cast<size_t>(random.below(static_cast<int64_t>(i)))]);
   order.resize(static_cast<size_t>(std::min(available, options.calibration_samples)));
   std::vector<std::vector<int32_t>> out;
   for (int64_t w : order) out.emplace_back(ids.begin() + w * window, ids.begin() + (w + 1) * window);
@@ -45,7 +49,8 @@ std::vector<std::vector<int32_t>> cut_windows(const std::vector<int32_t>& ids, c
 
 std::vector<std::vector<int32_t>> calibration_windows(const ModelData& model, const QuantizeOptions& options) {
   if (options.calibration_text.empty()) {
-    throw Error(ErrorCode::kUsage, "no calibration text", options.recipe, "this recipe measures static scales on text", "pass --calib FILE");
+    throw Error(ErrorCode::kUsage, "no calibration text", options.recipe, "this recipe measures static scales on text",
+                "pass --calib FILE");
   }
   if (options.calibration_samples < 1 || options.calibration_window < 2) {
     throw Error(ErrorCode::kUsage, "calibration size out of range", "", "at least one sample of two tokens is needed");
@@ -55,7 +60,8 @@ std::vector<std::vector<int32_t>> calibration_windows(const ModelData& model, co
   const int64_t rows = model.graph.edges[static_cast<size_t>(model.graph.logits)].columns;
   if (tokenizer->vocab_size() > rows) {
     throw Error(ErrorCode::kModelFile, "tokenizer does not fit the model", model.directory,
-                "it has " + std::to_string(tokenizer->vocab_size()) + " ids, the embedding has " + std::to_string(rows) + " rows",
+                "it has " + std::to_string(tokenizer->vocab_size()) + " ids, the embedding has " +
+                    std::to_string(rows) + " rows",
                 "use the tokenizer that the model was trained with");
   }
   return cut_windows(tokenizer->encode(options.calibration_text), options);
@@ -72,7 +78,8 @@ std::vector<RecipeInfo> recipes() {
 QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
   const RecipeEntry& entry = find_recipe(options.recipe);
   if (!model.recipe().empty()) {
-    throw Error(ErrorCode::kUsage, "model is quantized already", model.name(), "its recipe is " + model.recipe(), "quantize the original checkpoint");
+    throw Error(ErrorCode::kUsage, "model is quantized already", model.name(), "its recipe is " + model.recipe(),
+                "quantize the original checkpoint");
   }
   QuantizeReport report;
   report.bytes_before = model.weight_bytes();

@@ -31,13 +31,18 @@ Work count_work(const Executor& executor) {
     const Node& node = plan.graph.nodes[static_cast<size_t>(step.node)];
     for (int32_t w : node.weights) {
       // Look-up reads one row of the table, not all.
-      if (w != kNone && node.op != Op::kEmbed && counted.insert(w).second) work.weight_bytes += held_bytes(plan, w, step.row);
+      if (w != kNone && node.op != Op::kEmbed && counted.insert(w).second)
+        work.weight_bytes += held_bytes(plan, w, step.row);
     }
-    if (node.op == Op::kSsdScan) work.float_operations += 5 * elements(plan.graph.states[static_cast<size_t>(node.state)]);
-    if (node.op == Op::kSelectiveScan) work.float_operations += 6 * elements(plan.graph.states[static_cast<size_t>(node.state)]);
+    if (node.op == Op::kSsdScan)
+      work.float_operations += 5 * elements(plan.graph.states[static_cast<size_t>(node.state)]);
+    if (node.op == Op::kSelectiveScan)
+      work.float_operations += 6 * elements(plan.graph.states[static_cast<size_t>(node.state)]);
     if (node.op != Op::kLinear && node.op != Op::kCausalConv1d) continue;
-    const double operations = 2.0 * static_cast<double>(plan.graph.weights[static_cast<size_t>(node.weights[0])].values.elements());
-    const bool integer = node.op == Op::kLinear && plan.edges[static_cast<size_t>(node.inputs[0])].format.storage == DType::kI8;
+    const double operations =
+        2.0 * static_cast<double>(plan.graph.weights[static_cast<size_t>(node.weights[0])].values.elements());
+    const bool integer =
+        node.op == Op::kLinear && plan.edges[static_cast<size_t>(node.inputs[0])].format.storage == DType::kI8;
     if (step.rows == RowKind::kSelected) {
       work.head_operations += operations;
       work.head_is_integer = integer;

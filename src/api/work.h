@@ -11,8 +11,8 @@ struct Work {
   double integer_operations = 0;  // of linears whose both operands are INT8 codes
   double head_operations = 0;     // one row of logits
   bool head_is_integer = false;
-  double weight_bytes = 0;        // read by one decode step, as the kernels hold them
-  double state_bytes = 0;         // of one sequence; a step reads and writes them
+  double weight_bytes = 0;  // read by one decode step, as the kernels hold them
+  double state_bytes = 0;   // of one sequence; a step reads and writes them
 };
 
 // A multiply-add counts two. The recurrence counts as it is defined: five operations a (channel, state) in Mamba2 (decay,

@@ -11,14 +11,16 @@ namespace {
 
 constexpr int64_t kMaxWidth = 1 << 20;
 
-[[noreturn]] void refuse(const std::string& what, const std::string& where, const std::string& why, const std::string& hint) {
+[[noreturn]] void refuse(const std::string& what, const std::string& where, const std::string& why,
+                         const std::string& hint) {
   throw Error(ErrorCode::kModelFile, what, where, why, hint);
 }
 
 int64_t bounded(const Json& config, const char* key, int64_t fallback, int64_t limit, const std::string& where) {
   const int64_t value = config.get(key, fallback);
   if (value != kUnset && (value < 1 || value > limit)) {
-    refuse("value out of range", where, std::string(key) + " is " + std::to_string(value) + ", 1 to " + std::to_string(limit) + " is possible",
+    refuse("value out of range", where,
+           std::string(key) + " is " + std::to_string(value) + ", 1 to " + std::to_string(limit) + " is possible",
            "repair config.json");
   }
   return value;
@@ -79,7 +81,8 @@ ModelConfig parse_hugging_face(const Json& config, const Family& family, const s
   out.norm_eps = config.get("layer_norm_epsilon", 1e-5);
   out.tied = config.get("tie_word_embeddings", out.family == "mamba");
   const std::string act = config.get("hidden_act", "silu");
-  if (act != "silu" && act != "swish") refuse("unsupported model", where, "hidden_act is " + act, "only silu is supported");
+  if (act != "silu" && act != "swish")
+    refuse("unsupported model", where, "hidden_act is " + act, "only silu is supported");
   MixerConfig& m = out.mixer;
   m.d_state = bounded(config, "state_size", kUnset, 65536, where);
   m.d_conv = bounded(config, "conv_kernel", kUnset, 64, where);

@@ -27,7 +27,8 @@ Names find_names(const WeightMap& weights) {
 }
 
 bool same_numbers(const Weight& a, const Weight& b) {
-  if (!(a.format == b.format) || a.values.dtype() != b.values.dtype() || a.values.shape() != b.values.shape()) return false;
+  if (!(a.format == b.format) || a.values.dtype() != b.values.dtype() || a.values.shape() != b.values.shape())
+    return false;
   if (a.values.data() == b.values.data()) return true;
   return std::memcmp(a.values.data(), b.values.data(), a.values.bytes()) == 0;
 }
@@ -37,8 +38,8 @@ bool is_tied(const ModelConfig& config, const WeightMap& weights, const Names& n
   const auto head = weights.find(names.head);
   if (head == weights.end()) {
     if (!config.tied) {
-      throw Error(ErrorCode::kModelFile, "missing tensor", names.head, "config.json says that the head has a table of its own",
-                  "check that all shards are there");
+      throw Error(ErrorCode::kModelFile, "missing tensor", names.head,
+                  "config.json says that the head has a table of its own", "check that all shards are there");
     }
     return true;
   }
@@ -84,7 +85,8 @@ void check_finite(const Graph& graph) {
   }
 }
 
-EdgeId emit_norm(GraphBuilder& g, const ModelConfig& config, const std::string& weight, EdgeId h, const std::string& name) {
+EdgeId emit_norm(GraphBuilder& g, const ModelConfig& config, const std::string& weight, EdgeId h,
+                 const std::string& name) {
   const int32_t w = g.require_f32(weight + ".weight", {config.d_model});
   if (config.rms_norm) return g.rms_norm(h, w, config.norm_eps, name);
   return g.layer_norm(h, w, g.find_f32(weight + ".bias", {config.d_model}), config.norm_eps, name);
@@ -104,7 +106,9 @@ ModelData build_model(const Json& json, WeightMap weights, const std::string& di
   const bool tied = is_tied(config, weights, names);
   if (tied) weights.erase(names.head);
   config.n_layer = agree("n_layer", config.n_layer, count_layers(weights), "backbone.layers.*.norm.weight");
-  if (config.n_layer == 0) throw Error(ErrorCode::kModelFile, "missing tensor", "backbone.layers.0.norm.weight", "the checkpoint has no layers");
+  if (config.n_layer == 0)
+    throw Error(ErrorCode::kModelFile, "missing tensor", "backbone.layers.0.norm.weight",
+                "the checkpoint has no layers");
   const Family* family = find_family(config.family);
 
   GraphBuilder g(std::move(weights));

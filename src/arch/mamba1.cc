@@ -33,12 +33,14 @@ Mamba1Weights find_weights(GraphBuilder& g, const MixerConfig& config, const std
 
 EdgeId emit_mamba1(GraphBuilder& g, const MixerConfig& config, const std::string& prefix, EdgeId u) {
   const Mamba1Weights w = find_weights(g, config, prefix);
-  const auto [x_in, z] = g.split(g.linear(u, w.in_proj, w.in_bias, "in_proj"), std::array{std::pair{"x_in", w.E}, std::pair{"z", w.E}});
+  const auto [x_in, z] =
+      g.split(g.linear(u, w.in_proj, w.in_bias, "in_proj"), std::array{std::pair{"x_in", w.E}, std::pair{"z", w.E}});
   const EdgeId x = g.causal_conv1d(x_in, w.conv, w.conv_bias, Activation::kSilu, "x");
   const bool normed = config.dtbc_norm_eps != kUnset;
-  auto [dt_low, b, c] = g.split(g.linear(x, w.x_proj, kNone, "x_proj"),
-                                std::array{std::pair{normed ? "dt_raw" : "dt_low", w.R}, std::pair{normed ? "b_raw" : "b", w.N},
-                                           std::pair{normed ? "c_raw" : "c", w.N}});
+  auto [dt_low, b, c] =
+      g.split(g.linear(x, w.x_proj, kNone, "x_proj"),
+              std::array{std::pair{normed ? "dt_raw" : "dt_low", w.R}, std::pair{normed ? "b_raw" : "b", w.N},
+                         std::pair{normed ? "c_raw" : "c", w.N}});
   if (normed) {
     dt_low = g.rms_norm(dt_low, kNone, config.dtbc_norm_eps, "dt_low");
     b = g.rms_norm(b, kNone, config.dtbc_norm_eps, "b");

@@ -8,7 +8,8 @@ namespace {
 
 struct Mamba2Weights {
   int32_t a_log, d, dt_bias, conv, conv_bias, in_proj, in_bias, norm, out_proj, out_bias;
-  int64_t E, H, P, G, N, M;  // recurrent width, heads, head channels, groups, states, plain gated channels beside (d_mlp)
+  int64_t E, H, P, G, N,
+      M;  // recurrent width, heads, head channels, groups, states, plain gated channels beside (d_mlp)
 };
 
 int64_t exact(int64_t a, int64_t b, const std::string& what, const std::string& tensor) {
@@ -61,19 +62,17 @@ Mamba2Weights find_weights(GraphBuilder& g, const MixerConfig& config, const std
 
 EdgeId emit_mamba2(GraphBuilder& g, const MixerConfig& config, const std::string& prefix, EdgeId u) {
   const Mamba2Weights w = find_weights(g, config, prefix);
-  const auto [z0, x0, z, xbc, dt] =
-      g.split(g.linear(u, w.in_proj, w.in_bias, "in_proj"),
-              std::array{std::pair{"z0", w.M}, std::pair{"x0", w.M}, std::pair{"z", w.E},
-                         std::pair{"xbc", w.E + 2 * w.G * w.N}, std::pair{"dt", w.H}});
-  const auto [x, b, c] =
-      g.split(g.causal_conv1d(xbc, w.conv, w.conv_bias, Activation::kSilu, "conv"),
-              std::array{std::pair{"x", w.E}, std::pair{"b", w.G * w.N}, std::pair{"c", w.G * w.N}});
+  const auto [z0, x0, z, xbc, dt] = g.split(g.linear(u, w.in_proj, w.in_bias, "in_proj"),
+                                            std::array{std::pair{"z0", w.M}, std::pair{"x0", w.M}, std::pair{"z", w.E},
+                                                       std::pair{"xbc", w.E + 2 * w.G * w.N}, std::pair{"dt", w.H}});
+  const auto [x, b, c] = g.split(g.causal_conv1d(xbc, w.conv, w.conv_bias, Activation::kSilu, "conv"),
+                                 std::array{std::pair{"x", w.E}, std::pair{"b", w.G * w.N}, std::pair{"c", w.G * w.N}});
   const std::vector<int32_t> state{static_cast<int32_t>(w.H), static_cast<int32_t>(w.N), static_cast<int32_t>(w.P)};
   const auto groups = static_cast<int32_t>(w.G);
   const EdgeId y = g.ssd_scan(x, dt, b, c, w.a_log, w.d, w.dt_bias, state, {groups, config.dt_min, config.dt_max}, "y");
-  const EdgeId gated = w.norm == kNone
-                           ? g.gate(y, z, "gated")
-                           : g.gated_rms_norm(y, z, w.norm, {config.norm_eps, groups, config.norm_before_gate}, "gated");
+  const EdgeId gated =
+      w.norm == kNone ? g.gate(y, z, "gated")
+                      : g.gated_rms_norm(y, z, w.norm, {config.norm_eps, groups, config.norm_before_gate}, "gated");
   // Where the recurrence covers part of the inner width, the rest is a plain gated product beside it.
   const EdgeId v = w.M == 0 ? gated : g.concat({g.gate(x0, z0, "gated0"), gated}, "v");
   return g.linear(v, w.out_proj, w.out_bias, "out_proj");

@@ -15,7 +15,7 @@ constexpr Family kFamilies[] = {
     {"falcon_mamba", "FalconMambaForCausalLM", nullptr, emit_mamba1},
 };
 
-const Family* find_where(const char* Family::*field, const std::string& value) {
+const Family* find_where(const char* Family::* field, const std::string& value) {
   for (const Family& family : kFamilies) {
     if (family.*field && value == family.*field) return &family;
   }

@@ -20,5 +20,4 @@ class Backend {
   virtual std::string description() const = 0;  // "CPU avx512vnni, 2 threads (AMD EPYC 9654)"
 };
 
-
 }  // namespace quamba2

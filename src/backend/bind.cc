@@ -68,7 +68,8 @@ OpArgs bind_ssd_scan(const Binder& b) {
 
 OpArgs bind_gated_rms_norm(const Binder& b) {
   const auto& attributes = std::get<GatedNormAttributes>(b.node.attributes);
-  return GatedRmsNormArgs{b.in(0), b.in(1), b.parameter(0), b.out(), attributes.eps, attributes.groups, attributes.norm_before_gate};
+  return GatedRmsNormArgs{
+      b.in(0), b.in(1), b.parameter(0), b.out(), attributes.eps, attributes.groups, attributes.norm_before_gate};
 }
 
 }  // namespace
@@ -78,9 +79,11 @@ OpArgs bind(const Graph& graph, const Node& node, const Memory& memory) {
   switch (node.op) {
     case Op::kEmbed: return EmbedArgs{memory.token_ids(), b.weight(0), b.out()};
     case Op::kSelectRows: return SelectRowsArgs{memory.selected_rows(), b.in(0), b.out()};
-    case Op::kRmsNorm: return RmsNormArgs{b.in(0), b.parameter(0), b.out(), std::get<NormAttributes>(node.attributes).eps};
+    case Op::kRmsNorm:
+      return RmsNormArgs{b.in(0), b.parameter(0), b.out(), std::get<NormAttributes>(node.attributes).eps};
     case Op::kLayerNorm:
-      return LayerNormArgs{b.in(0), b.parameter(0), b.parameter(1), b.out(), std::get<NormAttributes>(node.attributes).eps};
+      return LayerNormArgs{b.in(0), b.parameter(0), b.parameter(1), b.out(),
+                           std::get<NormAttributes>(node.attributes).eps};
     case Op::kLinear: return bind_linear(b);
     case Op::kCausalConv1d: return bind_conv(b);
     case Op::kSelectiveScan: return bind_selective_scan(b);

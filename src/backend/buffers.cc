@@ -132,7 +132,8 @@ size_t place(const std::vector<Lifetime>& lives, const std::vector<size_t>& byte
   for (size_t i : order) {
     std::vector<std::pair<size_t, size_t>> taken;  // ranges that live at the same time
     for (size_t j : placed) {
-      if (lives[j].first <= lives[i].last && lives[i].first <= lives[j].last) taken.push_back({(*offsets)[j], (*offsets)[j] + bytes[j]});
+      if (lives[j].first <= lives[i].last && lives[i].first <= lives[j].last)
+        taken.push_back({(*offsets)[j], (*offsets)[j] + bytes[j]});
     }
     std::sort(taken.begin(), taken.end());
     size_t at = 0;
@@ -159,7 +160,9 @@ void allocate(Plan* plan, DType float_type) {
   std::vector<size_t> bytes(graph.edges.size()), offsets(graph.edges.size());
   for (size_t e = 0; e < graph.edges.size(); ++e) {
     const Operand o = shapes.edge(static_cast<EdgeId>(e));
-    bytes[e] = aligned(static_cast<size_t>(o.values.dim[0]) * static_cast<size_t>(o.values.dim[1]) * static_cast<size_t>(bits_of(o.values.dtype)) / 8 + kAlign);
+    bytes[e] = aligned(static_cast<size_t>(o.values.dim[0]) * static_cast<size_t>(o.values.dim[1]) *
+                           static_cast<size_t>(bits_of(o.values.dtype)) / 8 +
+                       kAlign);
     plan->edges.push_back(o);
   }
   plan->edge_memory = AlignedBuffer(place(lives, bytes, &offsets));
@@ -168,7 +171,8 @@ void allocate(Plan* plan, DType float_type) {
     const EdgeId home = owner(graph, static_cast<EdgeId>(e));
     if (lives[static_cast<size_t>(home)].first < 0) continue;
     const int64_t column = home == static_cast<EdgeId>(e) ? 0 : graph.edges[e].begin;
-    plan->edges[e].values.data = base + offsets[static_cast<size_t>(home)] + column * bits_of(plan->edges[e].values.dtype) / 8;
+    plan->edges[e].values.data =
+        base + offsets[static_cast<size_t>(home)] + column * bits_of(plan->edges[e].values.dtype) / 8;
   }
 
   size_t total = 0;
@@ -176,12 +180,14 @@ void allocate(Plan* plan, DType float_type) {
   for (size_t s = 0; s < graph.states.size(); ++s) {
     const Operand o = shapes.state(static_cast<int32_t>(s));
     plan->states.push_back(o);
-    plan->state_bytes.push_back(static_cast<size_t>(o.values.stride[0]) * static_cast<size_t>(bits_of(o.values.dtype)) / 8);
+    plan->state_bytes.push_back(static_cast<size_t>(o.values.stride[0]) * static_cast<size_t>(bits_of(o.values.dtype)) /
+                                8);
     state_offsets.push_back(total);
     total += aligned(plan->state_bytes.back() * static_cast<size_t>(plan->limits.max_sequences));
   }
   plan->state_memory = AlignedBuffer(total);
-  for (size_t s = 0; s < graph.states.size(); ++s) plan->states[s].values.data = static_cast<char*>(plan->state_memory.data()) + state_offsets[s];
+  for (size_t s = 0; s < graph.states.size(); ++s)
+    plan->states[s].values.data = static_cast<char*>(plan->state_memory.data()) + state_offsets[s];
 }
 
 }  // namespace quamba2

@@ -92,7 +92,8 @@ void Executor::run(std::span<const int32_t> ids, std::span<const Segment> segmen
   }
   const int32_t rows = table_rows();
   for (int32_t id : ids) {
-    if (id < 0 || id >= rows) fail("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(rows));
+    if (id < 0 || id >= rows)
+      fail("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(rows));
   }
   int32_t at = 0;
   std::vector<bool> seen(static_cast<size_t>(most.max_sequences), false);
@@ -110,7 +111,8 @@ void Executor::run(std::span<const int32_t> ids, std::span<const Segment> segmen
 }
 
 const float* Executor::logits(std::span<const int32_t> rows) {
-  QUAMBA2_CHECK(!rows.empty() && rows.size() <= static_cast<size_t>(plan_->limits.max_selected), "too many rows of logits");
+  QUAMBA2_CHECK(!rows.empty() && rows.size() <= static_cast<size_t>(plan_->limits.max_selected),
+                "too many rows of logits");
   for (int32_t r : rows) QUAMBA2_CHECK(r >= 0 && r < tokens_, "a row of logits is outside the last run");
   std::memcpy(plan_->selected.data(), rows.data(), rows.size_bytes());
   set_rows(RowKind::kSelected, static_cast<int32_t>(rows.size()), {});
@@ -138,7 +140,8 @@ char* slot_address(const Plan& plan, size_t state, int32_t slot) {
 
 void Executor::reset_state(int32_t slot) {
   QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
-  for (size_t s = 0; s < plan_->states.size(); ++s) std::memset(slot_address(*plan_, s, slot), 0, plan_->state_bytes[s]);
+  for (size_t s = 0; s < plan_->states.size(); ++s)
+    std::memset(slot_address(*plan_, s, slot), 0, plan_->state_bytes[s]);
 }
 
 std::vector<std::byte> Executor::save_state(int32_t slot) const {
@@ -155,7 +158,8 @@ std::vector<std::byte> Executor::save_state(int32_t slot) const {
 void Executor::load_state(int32_t slot, std::span<const std::byte> bytes) {
   QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
   if (bytes.size() != state_bytes()) {
-    throw Error(ErrorCode::kUsage, "state does not fit", "", "it has " + std::to_string(bytes.size()) + " bytes, this model's has " + std::to_string(state_bytes()),
+    throw Error(ErrorCode::kUsage, "state does not fit", "",
+                "it has " + std::to_string(bytes.size()) + " bytes, this model's has " + std::to_string(state_bytes()),
                 "load a state that was saved by the same model in the same recipe");
   }
   const std::byte* from = bytes.data();

@@ -12,7 +12,9 @@ std::string pad(std::string text, size_t width) {
   return text + " ";
 }
 
-std::string edge_text(const Plan& plan, EdgeId edge) { return format_text(plan.edges[static_cast<size_t>(edge)].format); }
+std::string edge_text(const Plan& plan, EdgeId edge) {
+  return format_text(plan.edges[static_cast<size_t>(edge)].format);
+}
 
 std::string formats(const Plan& plan, const Node& node) {
   std::string out;

@@ -17,7 +17,9 @@ inline KernelRows<RmsNormArgs> rows_of(const KernelTable& t, const RmsNormArgs&)
 inline KernelRows<LayerNormArgs> rows_of(const KernelTable& t, const LayerNormArgs&) { return t.layer_norm; }
 inline KernelRows<LinearArgs> rows_of(const KernelTable& t, const LinearArgs&) { return t.linear; }
 inline KernelRows<CausalConv1dArgs> rows_of(const KernelTable& t, const CausalConv1dArgs&) { return t.causal_conv1d; }
-inline KernelRows<SelectiveScanArgs> rows_of(const KernelTable& t, const SelectiveScanArgs&) { return t.selective_scan; }
+inline KernelRows<SelectiveScanArgs> rows_of(const KernelTable& t, const SelectiveScanArgs&) {
+  return t.selective_scan;
+}
 inline KernelRows<SsdScanArgs> rows_of(const KernelTable& t, const SsdScanArgs&) { return t.ssd_scan; }
 inline KernelRows<GateArgs> rows_of(const KernelTable& t, const GateArgs&) { return t.gate; }
 inline KernelRows<GatedRmsNormArgs> rows_of(const KernelTable& t, const GatedRmsNormArgs&) { return t.gated_rms_norm; }
@@ -30,25 +32,71 @@ void visit_parts(OutputParts& out, F f) {
   for (int i = 0; i < out.count; ++i) f(out.part[i]);
 }
 
-template <class F> void visit_inputs(EmbedArgs&, F) {}
-template <class F> void visit_inputs(SelectRowsArgs& a, F f) { f(a.x); }
-template <class F> void visit_inputs(RmsNormArgs& a, F f) { f(a.x); }
-template <class F> void visit_inputs(LayerNormArgs& a, F f) { f(a.x); }
-template <class F> void visit_inputs(LinearArgs& a, F f) { f(a.x); }
-template <class F> void visit_inputs(CausalConv1dArgs& a, F f) { f(a.x); }
-template <class F> void visit_inputs(SelectiveScanArgs& a, F f) { f(a.x), f(a.dt), f(a.b), f(a.c); }
-template <class F> void visit_inputs(SsdScanArgs& a, F f) { f(a.x), f(a.dt), f(a.b), f(a.c); }
-template <class F> void visit_inputs(GateArgs& a, F f) { f(a.y), f(a.z); }
-template <class F> void visit_inputs(GatedRmsNormArgs& a, F f) { f(a.y), f(a.z); }
-template <class F> void visit_inputs(AddArgs& a, F f) { f(a.a), f(a.b); }
-template <class F> void visit_inputs(ConvertArgs& a, F f) { f(a.x); }
+template <class F>
+void visit_inputs(EmbedArgs&, F) {}
+template <class F>
+void visit_inputs(SelectRowsArgs& a, F f) {
+  f(a.x);
+}
+template <class F>
+void visit_inputs(RmsNormArgs& a, F f) {
+  f(a.x);
+}
+template <class F>
+void visit_inputs(LayerNormArgs& a, F f) {
+  f(a.x);
+}
+template <class F>
+void visit_inputs(LinearArgs& a, F f) {
+  f(a.x);
+}
+template <class F>
+void visit_inputs(CausalConv1dArgs& a, F f) {
+  f(a.x);
+}
+template <class F>
+void visit_inputs(SelectiveScanArgs& a, F f) {
+  f(a.x), f(a.dt), f(a.b), f(a.c);
+}
+template <class F>
+void visit_inputs(SsdScanArgs& a, F f) {
+  f(a.x), f(a.dt), f(a.b), f(a.c);
+}
+template <class F>
+void visit_inputs(GateArgs& a, F f) {
+  f(a.y), f(a.z);
+}
+template <class F>
+void visit_inputs(GatedRmsNormArgs& a, F f) {
+  f(a.y), f(a.z);
+}
+template <class F>
+void visit_inputs(AddArgs& a, F f) {
+  f(a.a), f(a.b);
+}
+template <class F>
+void visit_inputs(ConvertArgs& a, F f) {
+  f(a.x);
+}
 
-template <class Args, class F> void visit_outputs(Args& a, F f) { f(a.out); }
-template <class F> void visit_outputs(LinearArgs& a, F f) { visit_parts(a.out, f); }
-template <class F> void visit_outputs(CausalConv1dArgs& a, F f) { visit_parts(a.out, f); }
+template <class Args, class F>
+void visit_outputs(Args& a, F f) {
+  f(a.out);
+}
+template <class F>
+void visit_outputs(LinearArgs& a, F f) {
+  visit_parts(a.out, f);
+}
+template <class F>
+void visit_outputs(CausalConv1dArgs& a, F f) {
+  visit_parts(a.out, f);
+}
 
 // The weight that a kernel may want in its own layout; nullptr for operations without one.
-template <class Args> Operand* weight_of(Args&) { return nullptr; }
+template <class Args>
+Operand* weight_of(Args&) {
+  return nullptr;
+}
 inline Operand* weight_of(LinearArgs& a) { return &a.weight; }
 inline Operand* weight_of(CausalConv1dArgs& a) { return &a.weight; }
 inline Operand* weight_of(EmbedArgs& a) { return &a.table; }

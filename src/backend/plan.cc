@@ -54,7 +54,9 @@ EdgeId add_float_edge(Graph* graph, EdgeId like) {
   return static_cast<EdgeId>(graph->edges.size() - 1);
 }
 
-bool is_encoded(const Graph& graph, EdgeId edge) { return graph.edges[static_cast<size_t>(edge)].encoding.format.levels > 0; }
+bool is_encoded(const Graph& graph, EdgeId edge) {
+  return graph.edges[static_cast<size_t>(edge)].encoding.format.levels > 0;
+}
 
 // Rewrites node `index` to work on floats, with converts around it. Gives the number of nodes put in front of it.
 int bracket_with_converts(Graph* graph, size_t index) {
@@ -68,7 +70,13 @@ int bracket_with_converts(Graph* graph, size_t index) {
   }
   if (graph->children(node.output, Slice::kPart).empty() && is_encoded(*graph, node.output)) {
     const EdgeId copy = add_float_edge(graph, node.output);
-    after.push_back({Op::kConvert, graph->edges[static_cast<size_t>(node.output)].name + ".encode", {copy}, node.output, {}, kNone, {}});
+    after.push_back({Op::kConvert,
+                     graph->edges[static_cast<size_t>(node.output)].name + ".encode",
+                     {copy},
+                     node.output,
+                     {},
+                     kNone,
+                     {}});
     node.output = copy;
   }
   auto at = graph->nodes.begin() + static_cast<ptrdiff_t>(index);
@@ -82,7 +90,8 @@ int bracket_with_converts(Graph* graph, size_t index) {
   std::string why;
   for (const Refusal& r : step.refused) why += (why.empty() ? "" : ", ") + r.kernel + " " + r.reason;
   throw Error(ErrorCode::kModelFile, "no kernel for " + std::string(name_of(node.op)), node.name,
-              why.empty() ? "the back end has none" : why, "use another device or recipe (" + backend.description() + ")");
+              why.empty() ? "the back end has none" : why,
+              "use another device or recipe (" + backend.description() + ")");
 }
 
 // Chooses a kernel for every node, rewriting plan->graph where converts are needed.
@@ -165,7 +174,9 @@ void share_tables(Plan* plan) {
 
 void check_limits(const PlanLimits& limits) {
   const auto in_range = [](int32_t v, int32_t most) { return v >= 1 && v <= most; };
-  if (in_range(limits.max_tokens, 1 << 20) && in_range(limits.max_selected, 1 << 20) && in_range(limits.max_sequences, 1 << 16)) return;
+  if (in_range(limits.max_tokens, 1 << 20) && in_range(limits.max_selected, 1 << 20) &&
+      in_range(limits.max_sequences, 1 << 16))
+    return;
   throw Error(ErrorCode::kUsage, "limit out of range", "",
               "tokens " + std::to_string(limits.max_tokens) + ", logits rows " + std::to_string(limits.max_selected) +
                   ", sequences " + std::to_string(limits.max_sequences),

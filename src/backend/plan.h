@@ -16,10 +16,10 @@
 namespace quamba2 {
 
 struct PlanLimits {
-  int32_t max_tokens = 512;    // tokens of one call, over all its sequences
-  int32_t max_selected = 64;   // rows of logits at once
-  int32_t max_sequences = 1;   // state slots
-  bool keep_edges = false;     // every edge keeps its memory to the end of the call (for taps)
+  int32_t max_tokens = 512;   // tokens of one call, over all its sequences
+  int32_t max_selected = 64;  // rows of logits at once
+  int32_t max_sequences = 1;  // state slots
+  bool keep_edges = false;    // every edge keeps its memory to the end of the call (for taps)
 };
 
 struct Refusal {
@@ -40,8 +40,8 @@ struct Plan {
   Graph graph;  // the model's, with the converts that the back end needs
   PlanLimits limits;
   std::vector<Step> steps;
-  std::vector<Operand> edges;   // memory of each edge, at its largest; no data where it has none
-  std::vector<Operand> states;  // [slots, ...]
+  std::vector<Operand> edges;       // memory of each edge, at its largest; no data where it has none
+  std::vector<Operand> states;      // [slots, ...]
   std::vector<size_t> state_bytes;  // of one slot
   AlignedBuffer edge_memory, state_memory, scratch, ids, selected;
   std::map<std::pair<int32_t, const void*>, AlignedBuffer> prepared;  // (weight, kernel row)

@@ -11,7 +11,7 @@ namespace quamba2 {
 }  // namespace quamba2
 
 // QUAMBA2_CHECK(condition, detail): always on; `detail` is anything a std::string is made from.
-#define QUAMBA2_CHECK(condition, detail)                                                   \
-  do {                                                                                     \
+#define QUAMBA2_CHECK(condition, detail)                                                 \
+  do {                                                                                   \
     if (!(condition)) ::quamba2::check_failed(__FILE__, __LINE__, #condition, (detail)); \
   } while (false)

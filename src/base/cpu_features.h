@@ -16,5 +16,4 @@ struct CpuFeatures {
 
 const CpuFeatures& cpu_features();
 
-
 }  // namespace quamba2

@@ -26,6 +26,10 @@ std::string errno_text(int code) {
 }
 
 [[noreturn]] void fail_read(const std::string& path, int code) {
+  if (code == ENOMEM) {
+    throw Error(ErrorCode::kResource, "out of memory", path, "the file cannot be mapped",
+                "close other programs or raise the limit of this one");
+  }
   throw Error(ErrorCode::kModelFile, "cannot read file", path, errno_text(code), "check the path and its permissions");
 }
 
@@ -52,7 +56,7 @@ std::string strip_slashes(std::string path) {
 bool path_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 bool is_directory(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
@@ -79,7 +83,7 @@ std::vector<std::string> list_files(const std::string& directory) {
   if (!dir) fail_read(directory, errno);
   std::vector<std::string> names;
   while (const dirent* entry = ::readdir(dir)) {
-    struct stat info {};
+    struct stat info{};
     const std::string name = entry->d_name;
     if (::stat(join_path(directory, name).c_str(), &info) == 0 && S_ISREG(info.st_mode)) names.push_back(name);
   }
@@ -116,7 +120,7 @@ std::string read_file(const std::string& path, uint64_t limit) {
 std::shared_ptr<MappedFile> MappedFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) fail_read(path, errno);
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
     throw Error(ErrorCode::kModelFile, "cannot read file", path, "it is not a regular file", "check the path");
@@ -188,7 +192,8 @@ AtomicDirectory::AtomicDirectory(std::string target, bool replace)
   namespace fs = std::filesystem;
   std::error_code code;
   if (path_exists(target_) && !replace_) {
-    throw Error(ErrorCode::kUsage, "output exists", target_, "it would be overwritten", "pass --force or choose another");
+    throw Error(ErrorCode::kUsage, "output exists", target_, "it would be overwritten",
+                "pass --force or choose another");
   }
   const std::string parent = parent_path(target_);
   fs::create_directories(parent, code);

@@ -178,7 +178,8 @@ Json Json::parse(std::string_view text, const std::string& where, bool unique_ke
 }
 
 std::string Json::dump(int indent) const {
-  std::string out = to_nlohmann(mark_non_finite(*this)).dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string out =
+      to_nlohmann(mark_non_finite(*this)).dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
   for (std::string_view word : kWords) {
     const std::string quoted = "\"\\u0001" + std::string(word) + "\"";
     for (size_t at = out.find(quoted); at != out.npos; at = out.find(quoted, at)) out.replace(at, quoted.size(), word);

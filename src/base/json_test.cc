@@ -11,7 +11,8 @@ namespace quamba2 {
 namespace {
 
 TEST(Json, ReadsPythonsBareInfinityOutsideStringsOnly) {
-  const Json v = Json::parse(R"({"limit": [0.0, Infinity], "low": -Infinity, "text": "Infinity \" NaN", "n": NaN})", "test");
+  const Json v =
+      Json::parse(R"({"limit": [0.0, Infinity], "low": -Infinity, "text": "Infinity \" NaN", "n": NaN})", "test");
   EXPECT_TRUE(std::isinf(v.find("limit")->as_array("t")[1].as_double("t")));
   EXPECT_LT(v.get("low", 0.0), 0);
   EXPECT_EQ(v.get("text", ""), "Infinity \" NaN");

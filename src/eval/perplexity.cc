@@ -26,7 +26,9 @@ struct Tally {
   std::vector<char> same;
 };
 
-size_t slot_of(const Prediction& p, int64_t length) { return static_cast<size_t>(p.window * (length - 1) + p.position); }
+size_t slot_of(const Prediction& p, int64_t length) {
+  return static_cast<size_t>(p.window * (length - 1) + p.position);
+}
 
 int64_t window_count(size_t tokens, const PerplexityOptions& options) {
   const int64_t all = options.window >= 2 ? static_cast<int64_t>(tokens) / options.window : 0;
@@ -63,7 +65,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 Perplexity measure_perplexity(Executor& executor, std::span<const int32_t> ids, const PerplexityOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const int64_t rows = executor.table_rows();
-  std::vector<double> nll(static_cast<size_t>(window_count(ids.size(), options) * std::max<int64_t>(options.window - 1, 0)));
+  std::vector<double> nll(
+      static_cast<size_t>(window_count(ids.size(), options) * std::max<int64_t>(options.window - 1, 0)));
   Executor* const executors[] = {&executor};
   for_each_prediction(executors, ids, options.window, options.max_windows, [&](const Prediction& p, int) {
     nll[slot_of(p, options.window)] = log_sum_exp(p.logits[0], rows) - p.logits[0][p.target];
@@ -71,10 +74,12 @@ Perplexity measure_perplexity(Executor& executor, std::span<const int32_t> ids, 
   return summarize(nll, ids.size(), options, seconds_since(start));
 }
 
-Comparison measure_difference(Executor& a, Executor& b, std::span<const int32_t> ids, const PerplexityOptions& options) {
+Comparison measure_difference(Executor& a, Executor& b, std::span<const int32_t> ids,
+                              const PerplexityOptions& options) {
   if (a.table_rows() != b.table_rows()) {
     throw Error(ErrorCode::kUsage, "models cannot be compared", "",
-                "their vocabularies have " + std::to_string(a.table_rows()) + " and " + std::to_string(b.table_rows()) + " rows",
+                "their vocabularies have " + std::to_string(a.table_rows()) + " and " + std::to_string(b.table_rows()) +
+                    " rows",
                 "compare a model with a quantized form of itself");
   }
   const auto start = std::chrono::steady_clock::now();
@@ -98,7 +103,8 @@ Comparison measure_difference(Executor& a, Executor& b, std::span<const int32_t>
   for (double v : tally.kl) kl.add(v);
   out.mean_kl = kl.mean(static_cast<double>(n));
   out.kl_standard_error = kl.standard_error(static_cast<double>(n));
-  out.same_top_token = static_cast<double>(std::count(tally.same.begin(), tally.same.end(), 1)) / static_cast<double>(n);
+  out.same_top_token =
+      static_cast<double>(std::count(tally.same.begin(), tally.same.end(), 1)) / static_cast<double>(n);
   std::sort(tally.kl.begin(), tally.kl.end());
   out.kl_max = tally.kl.back();
   out.kl_p99 = tally.kl[std::min(n - 1, static_cast<size_t>(0.99 * static_cast<double>(n)))];

@@ -29,7 +29,8 @@ void visit_share(void* context, int thread) {
 }
 
 // Predictions of one call: positions [at, at + length) of a window whose last position predicts nothing.
-void predict(std::span<Executor* const> executors, std::span<const int32_t> window, int64_t at, int64_t length, Block* block) {
+void predict(std::span<Executor* const> executors, std::span<const int32_t> window, int64_t at, int64_t length,
+             Block* block) {
   const int64_t last = std::min<int64_t>(at + length, static_cast<int64_t>(window.size()) - 1);
   int32_t most = executors[0]->limits().max_selected;
   for (Executor* e : executors) most = std::min(most, e->limits().max_selected);
@@ -48,11 +49,12 @@ void predict(std::span<Executor* const> executors, std::span<const int32_t> wind
 
 }  // namespace
 
-void for_each_prediction(std::span<Executor* const> executors, std::span<const int32_t> ids, int64_t length, int64_t windows,
-                         const std::function<void(const Prediction&, int)>& visit) {
+void for_each_prediction(std::span<Executor* const> executors, std::span<const int32_t> ids, int64_t length,
+                         int64_t windows, const std::function<void(const Prediction&, int)>& visit) {
   const int64_t available = length >= 2 ? static_cast<int64_t>(ids.size()) / length : 0;
   if (available == 0) {
-    throw Error(ErrorCode::kUsage, "text too short", "", std::to_string(ids.size()) + " tokens are no full window of " + std::to_string(length),
+    throw Error(ErrorCode::kUsage, "text too short", "",
+                std::to_string(ids.size()) + " tokens are no full window of " + std::to_string(length),
                 "give a longer text or a smaller --window (at least 2)");
   }
   const int64_t count = windows > 0 ? std::min(windows, available) : available;
@@ -69,7 +71,8 @@ void for_each_prediction(std::span<Executor* const> executors, std::span<const i
     for (int64_t at = 0; at < length; at += step) {
       const int64_t n = std::min<int64_t>(step, length - at);
       const Segment segment{0, static_cast<int32_t>(n), 0};
-      for (Executor* e : executors) e->run(window.subspan(static_cast<size_t>(at), static_cast<size_t>(n)), {&segment, 1});
+      for (Executor* e : executors)
+        e->run(window.subspan(static_cast<size_t>(at), static_cast<size_t>(n)), {&segment, 1});
       predict(executors, window, at, n, &block);
       progress.advance(n);
     }

@@ -21,7 +21,7 @@ struct Prediction {
 // Full windows of `length` tokens; every one starts from a zero state, the first token is not predicted. `visit` is
 // called from several threads at once, each prediction once; `thread` counts from 0. `windows` of 0 means all.
 // Throws Error{kUsage} where the text is shorter than a window.
-void for_each_prediction(std::span<Executor* const> executors, std::span<const int32_t> ids, int64_t length, int64_t windows,
-                         const std::function<void(const Prediction&, int thread)>& visit);
+void for_each_prediction(std::span<Executor* const> executors, std::span<const int32_t> ids, int64_t length,
+                         int64_t windows, const std::function<void(const Prediction&, int thread)>& visit);
 
 }  // namespace quamba2

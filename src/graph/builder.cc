@@ -42,13 +42,15 @@ int32_t GraphBuilder::take(const std::string& name, const std::vector<int64_t>& 
   weight.values = squeeze(weight.values);
   if (as_f32 && weight.format.levels == 0) {
     weight.stored = weight.values.dtype();
-    if (weight.values.dtype() != DType::kF32) weight.values = Tensor::from(weight.values.shape(), to_floats(weight.values));
+    if (weight.values.dtype() != DType::kF32)
+      weight.values = Tensor::from(weight.values.shape(), to_floats(weight.values));
     weight.format = {};
   }
   if (!fits(weight.values.shape(), shape)) {
-    throw Error(ErrorCode::kModelFile, "wrong tensor shape", name,
-                "the file has " + shape_text(weight.values.shape()) + ", the rest of the model needs " + expected_text(shape),
-                "check that config.json belongs to these weights");
+    throw Error(
+        ErrorCode::kModelFile, "wrong tensor shape", name,
+        "the file has " + shape_text(weight.values.shape()) + ", the rest of the model needs " + expected_text(shape),
+        "check that config.json belongs to these weights");
   }
   const auto id = static_cast<int32_t>(graph_.weights.size());
   graph_.weights.push_back(std::move(weight));
@@ -56,10 +58,18 @@ int32_t GraphBuilder::take(const std::string& name, const std::vector<int64_t>& 
   return id;
 }
 
-int32_t GraphBuilder::require(const std::string& name, const std::vector<int64_t>& shape) { return take(name, shape, true, false); }
-int32_t GraphBuilder::find(const std::string& name, const std::vector<int64_t>& shape) { return take(name, shape, false, false); }
-int32_t GraphBuilder::require_f32(const std::string& name, const std::vector<int64_t>& shape) { return take(name, shape, true, true); }
-int32_t GraphBuilder::find_f32(const std::string& name, const std::vector<int64_t>& shape) { return take(name, shape, false, true); }
+int32_t GraphBuilder::require(const std::string& name, const std::vector<int64_t>& shape) {
+  return take(name, shape, true, false);
+}
+int32_t GraphBuilder::find(const std::string& name, const std::vector<int64_t>& shape) {
+  return take(name, shape, false, false);
+}
+int32_t GraphBuilder::require_f32(const std::string& name, const std::vector<int64_t>& shape) {
+  return take(name, shape, true, true);
+}
+int32_t GraphBuilder::find_f32(const std::string& name, const std::vector<int64_t>& shape) {
+  return take(name, shape, false, true);
+}
 
 const std::vector<int64_t>& GraphBuilder::shape_of(int32_t weight) const {
   return graph_.weights[static_cast<size_t>(weight)].values.shape();
@@ -69,8 +79,8 @@ void GraphBuilder::require_width(int32_t weight, size_t dimension, EdgeId edge) 
   const int64_t has = shape_of(weight)[dimension], needs = graph_.edges[static_cast<size_t>(edge)].columns;
   if (has == needs) return;
   throw Error(ErrorCode::kModelFile, "wrong tensor shape", graph_.weights[static_cast<size_t>(weight)].name,
-              "the file has " + shape_text(shape_of(weight)) + ", the rest of the model needs " + std::to_string(needs) +
-                  (dimension == 0 ? " rows" : " columns"),
+              "the file has " + shape_text(shape_of(weight)) + ", the rest of the model needs " +
+                  std::to_string(needs) + (dimension == 0 ? " rows" : " columns"),
               "check that config.json belongs to these weights");
 }
 
@@ -120,7 +130,8 @@ EdgeId GraphBuilder::rms_norm(EdgeId x, int32_t weight, double eps, const std::s
 }
 
 EdgeId GraphBuilder::layer_norm(EdgeId x, int32_t weight, int32_t bias, double eps, const std::string& name) {
-  return append(Op::kLayerNorm, name, {x}, graph_.edges[static_cast<size_t>(x)].columns, {weight, bias}, NormAttributes{eps});
+  return append(Op::kLayerNorm, name, {x}, graph_.edges[static_cast<size_t>(x)].columns, {weight, bias},
+                NormAttributes{eps});
 }
 
 EdgeId GraphBuilder::linear(EdgeId x, int32_t weight, int32_t bias, const std::string& name) {
@@ -144,7 +155,8 @@ EdgeId GraphBuilder::concat(const std::vector<EdgeId>& edges, const std::string&
   return whole;
 }
 
-EdgeId GraphBuilder::causal_conv1d(EdgeId x, int32_t weight, int32_t bias, Activation activation, const std::string& name) {
+EdgeId GraphBuilder::causal_conv1d(EdgeId x, int32_t weight, int32_t bias, Activation activation,
+                                   const std::string& name) {
   const auto channels = static_cast<int32_t>(shape_of(weight)[0]), taps = static_cast<int32_t>(shape_of(weight)[1]);
   const int32_t memory = state("conv_state", {taps - 1, channels}, x);
   return append(Op::kCausalConv1d, name, {x}, channels, {weight, bias}, ConvAttributes{activation}, memory);
@@ -158,9 +170,11 @@ EdgeId GraphBuilder::selective_scan(EdgeId x, EdgeId dt, EdgeId b, EdgeId c, int
 }
 
 EdgeId GraphBuilder::ssd_scan(EdgeId x, EdgeId dt, EdgeId b, EdgeId c, int32_t a_log, int32_t d, int32_t dt_bias,
-                              const std::vector<int32_t>& shape, const SsdAttributes& attributes, const std::string& name) {
+                              const std::vector<int32_t>& shape, const SsdAttributes& attributes,
+                              const std::string& name) {
   const int32_t memory = state("ssm_state", shape, kNone);
-  return append(Op::kSsdScan, name, {x, dt, b, c}, int64_t{shape[0]} * shape[2], {a_log, d, dt_bias}, attributes, memory);
+  return append(Op::kSsdScan, name, {x, dt, b, c}, int64_t{shape[0]} * shape[2], {a_log, d, dt_bias}, attributes,
+                memory);
 }
 
 EdgeId GraphBuilder::gate(EdgeId y, EdgeId z, const std::string& name) {

@@ -54,7 +54,8 @@ class GraphBuilder {
   EdgeId ssd_scan(EdgeId x, EdgeId dt, EdgeId b, EdgeId c, int32_t a_log, int32_t d, int32_t dt_bias,
                   const std::vector<int32_t>& state, const SsdAttributes& attributes, const std::string& name);
   EdgeId gate(EdgeId y, EdgeId z, const std::string& name);
-  EdgeId gated_rms_norm(EdgeId y, EdgeId z, int32_t weight, const GatedNormAttributes& attributes, const std::string& name);
+  EdgeId gated_rms_norm(EdgeId y, EdgeId z, int32_t weight, const GatedNormAttributes& attributes,
+                        const std::string& name);
   EdgeId add(EdgeId a, EdgeId b, const std::string& name);
 
   // Checks the list and gives it away.
@@ -68,8 +69,8 @@ class GraphBuilder {
   EdgeId edge(const std::string& name, int64_t columns, RowKind rows);
   EdgeId slice(EdgeId parent, const char* name, int64_t begin, int64_t columns, Slice kind);
   int32_t state(const std::string& name, std::vector<int32_t> shape, EdgeId like);
-  EdgeId append(Op op, const std::string& name, std::vector<EdgeId> inputs, int64_t columns, std::vector<int32_t> weights,
-                Attributes attributes = {}, int32_t state = kNone);
+  EdgeId append(Op op, const std::string& name, std::vector<EdgeId> inputs, int64_t columns,
+                std::vector<int32_t> weights, Attributes attributes = {}, int32_t state = kNone);
 
   WeightMap source_;
   std::map<std::string, int32_t> taken_;

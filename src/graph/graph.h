@@ -49,8 +49,18 @@ struct State {
 };
 
 enum class Op : uint8_t {
-  kEmbed, kSelectRows, kRmsNorm, kLayerNorm, kLinear, kCausalConv1d, kSelectiveScan, kSsdScan, kGate, kGatedRmsNorm,
-  kAdd, kConvert
+  kEmbed,
+  kSelectRows,
+  kRmsNorm,
+  kLayerNorm,
+  kLinear,
+  kCausalConv1d,
+  kSelectiveScan,
+  kSsdScan,
+  kGate,
+  kGatedRmsNorm,
+  kAdd,
+  kConvert
 };
 
 const char* name_of(Op op);  // "ssd_scan"
@@ -89,9 +99,9 @@ struct Graph {
   std::vector<State> states;
   EdgeId logits = kNone;
 
-  EdgeId find_edge(const std::string& name) const;     // kNone where absent
-  int32_t find_state(const std::string& name) const;   // kNone where absent
-  int32_t find_weight(const std::string& name) const;  // kNone where absent
+  EdgeId find_edge(const std::string& name) const;               // kNone where absent
+  int32_t find_state(const std::string& name) const;             // kNone where absent
+  int32_t find_weight(const std::string& name) const;            // kNone where absent
   std::vector<EdgeId> children(EdgeId edge, Slice slice) const;  // by their first column
   int32_t producer(EdgeId edge) const;  // index of the node that writes it (through its parent for a part); kNone
 };

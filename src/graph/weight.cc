@@ -22,7 +22,8 @@ Format Weight::stored_format() const {
 size_t Weight::stored_bytes() const { return stored_values().bytes() + scales[0].bytes() + scales[1].bytes(); }
 
 Tensor Weight::stored_values() const {
-  if (format.levels > 0 || values.dtype() != DType::kF32 || (stored != DType::kF16 && stored != DType::kBF16)) return values;
+  if (format.levels > 0 || values.dtype() != DType::kF32 || (stored != DType::kF16 && stored != DType::kBF16))
+    return values;
   Tensor narrow(stored, values.shape());
   for (int64_t i = 0; i < values.elements(); ++i) {
     const float v = values.as<const float>()[i];

@@ -17,7 +17,8 @@ inline std::string encoding_scale_name(const std::string& edge_or_state) { retur
 // True for tensors that stand beside a weight and are no weight themselves.
 inline bool is_companion(const std::string& name) {
   for (const std::string suffix : {".weight_packed", ".weight_shape", ".weight_scale"}) {
-    if (name.size() > suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) return true;
+    if (name.size() > suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0)
+      return true;
   }
   return name.rfind(kScalePrefix, 0) == 0;
 }

@@ -10,7 +10,8 @@ namespace quamba2 {
 namespace {
 
 [[noreturn]] void damaged(const std::string& what, const std::string& where, const std::string& why) {
-  throw Error(ErrorCode::kModelFile, what, where, why, "the model directory is damaged or was written by another program");
+  throw Error(ErrorCode::kModelFile, what, where, why,
+              "the model directory is damaged or was written by another program");
 }
 
 const Tensor& require(const Checkpoint& checkpoint, const std::string& name, const std::string& beside) {
@@ -22,9 +23,11 @@ const Tensor& require(const Checkpoint& checkpoint, const std::string& name, con
 ScaleLevel level_for(const Tensor& scales, int64_t rows, int64_t columns, int64_t group, const std::string& name) {
   ScaleLevel level;
   level.dtype = scales.dtype();
-  if (scales.dtype() != DType::kF32 && scales.dtype() != DType::kF16) damaged("unsupported scales", name, name_of(scales.dtype()));
+  if (scales.dtype() != DType::kF32 && scales.dtype() != DType::kF16)
+    damaged("unsupported scales", name, name_of(scales.dtype()));
   if (group == 0) {
-    if (scales.elements() != rows) damaged("wrong number of scales", name, shape_text(scales.shape()) + " for " + std::to_string(rows) + " rows");
+    if (scales.elements() != rows)
+      damaged("wrong number of scales", name, shape_text(scales.shape()) + " for " + std::to_string(rows) + " rows");
     level.grain = Grain::kRow;
     return level;
   }
@@ -40,7 +43,8 @@ ScaleLevel level_for(const Tensor& scales, int64_t rows, int64_t columns, int64_
 Weight read_packed(const Checkpoint& checkpoint, const std::string& name, int64_t bits, int64_t group) {
   const Tensor& packed = require(checkpoint, packed_name(name), name);
   const Tensor& shape = require(checkpoint, shape_name(name), name);
-  if (shape.dtype() != DType::kI64 || shape.elements() != 2) damaged("wrong tensor shape", shape_name(name), "two I64 values are expected");
+  if (shape.dtype() != DType::kI64 || shape.elements() != 2)
+    damaged("wrong tensor shape", shape_name(name), "two I64 values are expected");
   const auto* dims = shape.as<const int64_t>();
   if (bits != 4 && bits != 6) damaged("unsupported weight format", name, std::to_string(bits) + " bits");
   Weight out;
@@ -50,7 +54,8 @@ Weight read_packed(const Checkpoint& checkpoint, const std::string& name, int64_
   out.format.storage = out.values.dtype();
   out.format.levels = 1;
   out.format.level[0] = level_for(out.scales[0], dims[0], dims[1], group, scale_name(name));
-  if (out.format.level[0].grain == Grain::kRow) out.scales[0] = out.scales[0].reinterpreted(out.scales[0].dtype(), {dims[0]});
+  if (out.format.level[0].grain == Grain::kRow)
+    out.scales[0] = out.scales[0].reinterpreted(out.scales[0].dtype(), {dims[0]});
   return out;
 }
 
@@ -58,7 +63,8 @@ Weight read_int8(const Checkpoint& checkpoint, const std::string& name) {
   Weight out;
   out.name = name;
   out.values = require(checkpoint, name, name);
-  if (out.values.dtype() != DType::kI8 || out.values.shape().size() < 2) damaged("unsupported weight format", name, "int8 rows are expected");
+  if (out.values.dtype() != DType::kI8 || out.values.shape().size() < 2)
+    damaged("unsupported weight format", name, "int8 rows are expected");
   const Tensor& scales = require(checkpoint, scale_name(name), name);
   out.format.storage = DType::kI8;
   out.format.levels = 1;
@@ -95,13 +101,15 @@ const Json* our_settings(const Checkpoint& checkpoint) {
   const Json* ours = quantization->find("quamba2");
   if (!ours) {
     throw Error(ErrorCode::kModelFile, "unsupported quantized model", checkpoint.directory,
-                "its quant_method is \"" + quantization->get("quant_method", "?") + "\"", "quantize the original checkpoint with this program");
+                "its quant_method is \"" + quantization->get("quant_method", "?") + "\"",
+                "quantize the original checkpoint with this program");
   }
   const int64_t version = ours->get("version", 0);
   if (version != kArtifactVersion) {
-    throw Error(ErrorCode::kModelFile, "unsupported quantized model", checkpoint.directory,
-                "format version " + std::to_string(version) + ", this program reads " + std::to_string(kArtifactVersion),
-                "use a newer program or quantize the original again");
+    throw Error(
+        ErrorCode::kModelFile, "unsupported quantized model", checkpoint.directory,
+        "format version " + std::to_string(version) + ", this program reads " + std::to_string(kArtifactVersion),
+        "use a newer program or quantize the original again");
   }
   return ours;
 }
@@ -114,7 +122,8 @@ Artifact read_artifact(const Checkpoint& checkpoint) {
   if (ours) {
     out.recipe = ours->get("recipe", "?");
     const Json* weights = ours->find("weights");
-    if (!weights) damaged("missing section", "quantization_config.quamba2.weights", "it lists the formats of the weights");
+    if (!weights)
+      damaged("missing section", "quantization_config.quamba2.weights", "it lists the formats of the weights");
     for (const auto& [name, format] : weights->as_object("weights")) {
       const int64_t bits = format.get("bits", 8), group = format.get("group_size", 0);
       out.weights[name] = bits == 8 ? read_int8(checkpoint, name) : read_packed(checkpoint, name, bits, group);
@@ -125,7 +134,8 @@ Artifact read_artifact(const Checkpoint& checkpoint) {
   for (const auto& [name, tensor] : checkpoint.tensors) {
     if (out.weights.count(name) || (ours && is_companion(name))) continue;
     if (!is_float(tensor.dtype())) {
-      damaged("unsupported tensor type", name, std::string(name_of(tensor.dtype())) + " is no type of an unquantized weight");
+      damaged("unsupported tensor type", name,
+              std::string(name_of(tensor.dtype())) + " is no type of an unquantized weight");
     }
     Weight w;
     w.name = name;
@@ -143,7 +153,8 @@ void apply_encodings(const Artifact& artifact, ModelData* model) {
     if (id == kNone) damaged("unknown activation", name, "this model has none of that name");
     Edge& edge = model->graph.edges[static_cast<size_t>(id)];
     if (encoding.format.levels > 0 && encoding.scales.elements() != 1 && encoding.scales.elements() != edge.columns) {
-      damaged("wrong number of scales", name, std::to_string(encoding.scales.elements()) + " for " + std::to_string(edge.columns) + " columns");
+      damaged("wrong number of scales", name,
+              std::to_string(encoding.scales.elements()) + " for " + std::to_string(edge.columns) + " columns");
     }
     edge.encoding = encoding;
   }
@@ -153,7 +164,8 @@ void apply_encodings(const Artifact& artifact, ModelData* model) {
     State& state = model->graph.states[static_cast<size_t>(id)];
     const int64_t channels = state.shape.back(), heads = state.shape.size() == 3 ? state.shape[0] : 1;
     if (encoding.format.levels > 0 && encoding.scales.elements() != heads * channels) {
-      damaged("wrong number of scales", name, std::to_string(encoding.scales.elements()) + " for " + std::to_string(heads * channels) + " channels");
+      damaged("wrong number of scales", name,
+              std::to_string(encoding.scales.elements()) + " for " + std::to_string(heads * channels) + " channels");
     }
     state.encoding = encoding;
   }

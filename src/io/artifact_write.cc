@@ -77,7 +77,8 @@ Json config_groups(const Graph& graph) {
     at->second.push_back(module_of(weight.name));
   }
   Json out(Json::Object{});
-  for (size_t i = 0; i < groups.size(); ++i) out.set("group_" + std::to_string(i), weight_group(*groups[i].first, groups[i].second));
+  for (size_t i = 0; i < groups.size(); ++i)
+    out.set("group_" + std::to_string(i), weight_group(*groups[i].first, groups[i].second));
   return out;
 }
 
@@ -87,7 +88,8 @@ Json describe_weights(const Graph& graph) {
     if (weight.format.levels == 0) continue;
     Json format;
     format.set("bits", bits_of(weight.format.storage));
-    if (weight.format.level[0].grain == Grain::kGroup) format.set("group_size", static_cast<int>(weight.format.level[0].group));
+    if (weight.format.level[0].grain == Grain::kGroup)
+      format.set("group_size", static_cast<int>(weight.format.level[0].group));
     out.set(weight.name, std::move(format));
   }
   return out;

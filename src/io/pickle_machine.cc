@@ -107,8 +107,7 @@ std::vector<PickleRef> PickleMachine::pop_to_mark() {
 
 PickleRef PickleMachine::run() {
   if (pickle_.size() > kMaxPickle) fail("it has " + std::to_string(pickle_.size()) + " bytes, more than 64 MiB");
-  while (step()) {
-  }
+  while (step()) {}
   const PickleRef result = pop();
   if (!stack_.empty() || !marks_.empty()) fail("values are left on the stack at its end");
   return result;

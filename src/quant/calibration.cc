@@ -34,7 +34,8 @@ void widen(const float* data, int64_t rows, int64_t columns, int64_t stride, std
 void check_finite(const std::vector<float>& range, const std::string& name) {
   for (size_t c = 0; c < range.size(); ++c) {
     if (std::isfinite(range[c])) continue;
-    throw Error(ErrorCode::kRuntime, "activation is not finite", name, "column " + std::to_string(c) + " became NaN or infinite on the calibration text",
+    throw Error(ErrorCode::kRuntime, "activation is not finite", name,
+                "column " + std::to_string(c) + " became NaN or infinite on the calibration text",
                 "check the checkpoint; other calibration text may avoid it");
   }
 }
@@ -71,9 +72,11 @@ int64_t Calibration::tokens() const {
   return n;
 }
 
-Ranges Calibration::observe(const Graph& graph, const std::vector<EdgeId>& edges, const std::vector<int32_t>& states) const {
+Ranges Calibration::observe(const Graph& graph, const std::vector<EdgeId>& edges,
+                            const std::vector<int32_t>& states) const {
   if (windows_.empty()) {
-    throw Error(ErrorCode::kUsage, "no calibration text", "", "static scales are measured on text", "pass --calib FILE");
+    throw Error(ErrorCode::kUsage, "no calibration text", "", "static scales are measured on text",
+                "pass --calib FILE");
   }
   Ranges out;
   for (EdgeId e : edges) out.edges[e].resize(static_cast<size_t>(graph.edges[static_cast<size_t>(e)].columns), 0.0f);
@@ -85,10 +88,13 @@ Ranges Calibration::observe(const Graph& graph, const std::vector<EdgeId>& edges
     const auto at = out.edges.find(id);
     if (at == out.edges.end()) return;
     QUAMBA2_CHECK(values.values.dtype == DType::kF32, edge.name);
-    widen(static_cast<const float*>(values.values.data), values.values.dim[0], values.values.dim[1], values.values.stride[0], &at->second);
+    widen(static_cast<const float*>(values.values.data), values.values.dim[0], values.values.dim[1],
+          values.values.stride[0], &at->second);
   });
   // The head's input is the only edge of interest behind the row selection.
-  const bool head = std::any_of(edges.begin(), edges.end(), [&](EdgeId e) { return graph.edges[static_cast<size_t>(e)].rows == RowKind::kSelected; });
+  const bool head = std::any_of(edges.begin(), edges.end(), [&](EdgeId e) {
+    return graph.edges[static_cast<size_t>(e)].rows == RowKind::kSelected;
+  });
   ProgressScope progress("calibrating", tokens());
   for (const auto& window : windows_) {
     executor.reset_state(0);

@@ -32,6 +32,7 @@ class Calibration {
   std::vector<float> probe(const Graph& graph) const;
 
   int64_t tokens() const;
+  const Backend& backend() const { return *backend_; }
 
  private:
   std::shared_ptr<const Backend> backend_;

@@ -15,10 +15,10 @@ namespace quamba2 {
 
 // What is true of a model between passes.
 enum class Fact : uint32_t {
-  kNormsFolded = 1,   // block norms have weights of one
-  kFormats = 2,       // every tensor and edge knows its target format
-  kRanges = 4,        // the ranges of edges and states with static scales are known
-  kEncoded = 8,       // weights and edges are stored in their target formats
+  kNormsFolded = 1,  // block norms have weights of one
+  kFormats = 2,      // every tensor and edge knows its target format
+  kRanges = 4,       // the ranges of edges and states with static scales are known
+  kEncoded = 8,      // weights and edges are stored in their target formats
 };
 using Facts = uint32_t;
 constexpr Facts facts() { return 0; }

@@ -39,7 +39,8 @@ void check_needs(const Recipe& recipe, const Pass& pass, Facts have) {
     for (const Pass& other : recipe.passes) {
       if (other.gives & bit) giver = "pass " + other.name + " gives it and has to run before";
     }
-    throw Error(ErrorCode::kUsage, "pass " + pass.name + " cannot run", recipe.name, "it needs " + fact_text(fact) + ", which is missing or stale", giver);
+    throw Error(ErrorCode::kUsage, "pass " + pass.name + " cannot run", recipe.name,
+                "it needs " + fact_text(fact) + ", which is missing or stale", giver);
   }
 }
 
@@ -49,14 +50,16 @@ const Pass* find_pass(const Recipe& recipe, const std::string& name) {
   }
   std::string known;
   for (const Pass& pass : recipe.passes) known += (known.empty() ? "" : ", ") + pass.name;
-  throw Error(ErrorCode::kUsage, "unknown pass " + name, recipe.name, "the recipe has no pass of this name", "its passes are " + known);
+  throw Error(ErrorCode::kUsage, "unknown pass " + name, recipe.name, "the recipe has no pass of this name",
+              "its passes are " + known);
 }
 
 void check_names(const Recipe& recipe, const PipelineOptions& options) {
   if (!options.stop_after.empty()) find_pass(recipe, options.stop_after);
   for (const std::string& name : options.skip) {
     if (find_pass(recipe, name)->keeps_function) continue;
-    throw Error(ErrorCode::kUsage, "pass " + name + " cannot be skipped", recipe.name, "later passes are built on it", "only passes that keep the function can be left out");
+    throw Error(ErrorCode::kUsage, "pass " + name + " cannot be skipped", recipe.name, "later passes are built on it",
+                "only passes that keep the function can be left out");
   }
 }
 
@@ -71,7 +74,8 @@ PassReport run_pass(const Pass& pass, QuantModel* model, Calibration* calibratio
     double scale = 0;
     const double move = largest_move(before, calibration->probe(model->model.graph), &scale);
     if (!(move <= kProbeBound * scale)) {
-      throw Error(ErrorCode::kInternal, "pass " + pass.name + " changed the model", "", "logits moved by " + number(move) + " of " + number(scale), "please report this as a bug");
+      throw Error(ErrorCode::kInternal, "pass " + pass.name + " changed the model", "",
+                  "logits moved by " + number(move) + " of " + number(scale), "please report this as a bug");
     }
     context.detail += (context.detail.empty() ? "" : ", ") + ("max|dlogit| " + number(move));
   }
@@ -90,7 +94,8 @@ std::string fact_text(Fact fact) {
   return "?";
 }
 
-std::vector<PassReport> run_recipe(const Recipe& recipe, ModelData* model, Calibration* calibration, const PipelineOptions& options) {
+std::vector<PassReport> run_recipe(const Recipe& recipe, ModelData* model, Calibration* calibration,
+                                   const PipelineOptions& options) {
   check_names(recipe, options);
   QuantModel state{*model, {}, {}, {}, {}, 0};
   std::vector<PassReport> reports;
@@ -100,7 +105,8 @@ std::vector<PassReport> run_recipe(const Recipe& recipe, ModelData* model, Calib
     reports.push_back(run_pass(pass, &state, calibration));
     state.facts = (state.facts & ~pass.stales) | pass.gives;
     char line[160];
-    std::snprintf(line, sizeof line, "%-18s %6.1f s  %s", pass.name.c_str(), reports.back().seconds, reports.back().detail.c_str());
+    std::snprintf(line, sizeof line, "%-18s %6.1f s  %s", pass.name.c_str(), reports.back().seconds,
+                  reports.back().detail.c_str());
     log(LogLevel::kInfo, line);
     if (pass.name == options.stop_after) return reports;
   }

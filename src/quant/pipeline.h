@@ -18,6 +18,7 @@ struct PipelineOptions {
 // Throws Error{kUsage} where a pass lacks what it needs (naming the pass that would give it), where `skip` or
 // `stop_after` name no pass of the recipe or one that cannot be left out; Error{kInternal} where a pass that should keep
 // the function moved the logits.
-std::vector<PassReport> run_recipe(const Recipe& recipe, ModelData* model, Calibration* calibration, const PipelineOptions& options);
+std::vector<PassReport> run_recipe(const Recipe& recipe, ModelData* model, Calibration* calibration,
+                                   const PipelineOptions& options);
 
 }  // namespace quamba2

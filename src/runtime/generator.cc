@@ -22,7 +22,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 // One prompt at work in a slot.
 struct Sequence {
   Sequence(size_t prompt_index, int32_t state_slot, const GeneratorModel& model, const SamplingOptions& options)
-      : prompt(prompt_index), slot(state_slot), sampler(options, model.vocab_size), stops(options.stop),
+      : prompt(prompt_index),
+        slot(state_slot),
+        sampler(options, model.vocab_size),
+        stops(options.stop),
         decoder(model.tokenizer, true) {}
 
   size_t prompt;
@@ -36,8 +39,8 @@ struct Sequence {
 
 class Generation {
  public:
-  Generation(const GeneratorModel& model, const std::vector<std::vector<int32_t>>& prompts, const SamplingOptions& options,
-             const TextSink& sink, GenerationTimes* times)
+  Generation(const GeneratorModel& model, const std::vector<std::vector<int32_t>>& prompts,
+             const SamplingOptions& options, const TextSink& sink, GenerationTimes* times)
       : model_(model), prompts_(prompts), options_(options), sink_(sink), times_(times), results_(prompts.size()) {
     for (int32_t s = model.executor->limits().max_sequences; s-- > 0;) free_slots_.push_back(s);
   }
@@ -56,7 +59,8 @@ class Generation {
  private:
   void start(size_t prompt) {
     const std::vector<int32_t>& ids = prompts_[prompt];
-    if (ids.empty()) throw Error(ErrorCode::kUsage, "empty prompt", "", "there is no token to continue from", "give some text");
+    if (ids.empty())
+      throw Error(ErrorCode::kUsage, "empty prompt", "", "there is no token to continue from", "give some text");
     const auto begin = std::chrono::steady_clock::now();
     const int32_t slot = free_slots_.back();
     free_slots_.pop_back();
@@ -71,7 +75,8 @@ class Generation {
     } else {
       finish(sequence, FinishReason::kLength);
     }
-    if (times_) times_->prompt_tokens += static_cast<int64_t>(ids.size()), times_->prompt_seconds += seconds_since(begin);
+    if (times_)
+      times_->prompt_tokens += static_cast<int64_t>(ids.size()), times_->prompt_seconds += seconds_since(begin);
   }
 
   // One token of every active sequence, in one call.
@@ -87,13 +92,15 @@ class Generation {
     const int32_t most = model_.executor->limits().max_selected;
     for (size_t first = 0; first < ids.size(); first += static_cast<size_t>(most)) {
       std::vector<int32_t> rows;
-      for (size_t i = first; i < std::min(ids.size(), first + static_cast<size_t>(most)); ++i) rows.push_back(static_cast<int32_t>(i));
+      for (size_t i = first; i < std::min(ids.size(), first + static_cast<size_t>(most)); ++i)
+        rows.push_back(static_cast<int32_t>(i));
       const float* logits = model_.executor->logits(rows);
       for (size_t i = 0; i < rows.size(); ++i) {
         take(active_[first + i].get(), logits + static_cast<int64_t>(i) * model_.executor->table_rows());
       }
     }
-    if (times_) times_->generated_tokens += static_cast<int64_t>(ids.size()), times_->generation_seconds += seconds_since(begin);
+    if (times_)
+      times_->generated_tokens += static_cast<int64_t>(ids.size()), times_->generation_seconds += seconds_since(begin);
   }
 
   // Samples the next token of a sequence and says what it adds to the text.
@@ -158,10 +165,12 @@ class Generation {
 int32_t read_tokens(Executor* executor, int32_t slot, std::span<const int32_t> ids) {
   const auto step = static_cast<size_t>(executor->limits().max_tokens);
   size_t length = 0;
+  ProgressScope progress("reading the prompt", static_cast<int64_t>(ids.size()));
   for (size_t at = 0; at < ids.size(); at += length) {
     length = std::min(step, ids.size() - at);
     const Segment segment{0, static_cast<int32_t>(length), slot};
     executor->run(ids.subspan(at, length), {&segment, 1});
+    progress.advance(static_cast<int64_t>(length));
   }
   return static_cast<int32_t>(length) - 1;
 }

@@ -15,8 +15,8 @@ namespace quamba2 {
 struct GeneratorModel {
   Executor* executor = nullptr;
   std::shared_ptr<const Tokenizer> tokenizer;
-  int64_t vocab_size = 0;     // ids that may be sampled
-  std::vector<int32_t> eos;   // ids that end a text
+  int64_t vocab_size = 0;    // ids that may be sampled
+  std::vector<int32_t> eos;  // ids that end a text
 };
 
 // Prompts are cut at fixed positions, so that what a prompt gives depends neither on its neighbours nor on the load.

@@ -52,8 +52,10 @@ void store_element(void* row, DType dtype, int64_t index, double value) {
     case DType::kI32: return store(row, index, static_cast<int32_t>(value));
     case DType::kI8: return store(row, index, static_cast<int8_t>(value));
     case DType::kU8: return store(row, index, static_cast<uint8_t>(value));
-    case DType::kI6: return pack_code(static_cast<uint8_t*>(row), index, 6, static_cast<uint32_t>(static_cast<int>(value) + 32));
-    case DType::kI4: return pack_code(static_cast<uint8_t*>(row), index, 4, static_cast<uint32_t>(static_cast<int>(value) + 8));
+    case DType::kI6:
+      return pack_code(static_cast<uint8_t*>(row), index, 6, static_cast<uint32_t>(static_cast<int>(value) + 32));
+    case DType::kI4:
+      return pack_code(static_cast<uint8_t*>(row), index, 4, static_cast<uint32_t>(static_cast<int>(value) + 8));
   }
 }
 

@@ -40,11 +40,13 @@ size_t storage_bytes(DType dtype, const std::vector<int64_t>& shape) {
   for (size_t i = 0; i < shape.size(); ++i) {
     const bool last = i + 1 == shape.size();
     const auto n = static_cast<uint64_t>(shape[i]);
-    if (shape[i] < 0 || n > limit) throw Error(ErrorCode::kModelFile, "impossible shape", shape_text(shape), "a dimension is out of range");
+    if (shape[i] < 0 || n > limit)
+      throw Error(ErrorCode::kModelFile, "impossible shape", shape_text(shape), "a dimension is out of range");
     uint64_t factor = n;
     if (last) {
       const auto bits = static_cast<uint64_t>(bits_of(dtype));
-      if (n > limit / 64) throw Error(ErrorCode::kModelFile, "impossible shape", shape_text(shape), "a dimension is out of range");
+      if (n > limit / 64)
+        throw Error(ErrorCode::kModelFile, "impossible shape", shape_text(shape), "a dimension is out of range");
       factor = bits < 8 ? (n * bits + 31) / 32 * 4 : n * (bits / 8);
     }
     if (factor != 0 && rows > limit / factor) {
@@ -99,7 +101,8 @@ int64_t Tensor::elements() const {
 }
 
 TensorView Tensor::view() const {
-  if (shape_.size() > 4) throw Error(ErrorCode::kModelFile, "unsupported tensor", shape_text(shape_), "more than four dimensions");
+  if (shape_.size() > 4)
+    throw Error(ErrorCode::kModelFile, "unsupported tensor", shape_text(shape_), "more than four dimensions");
   TensorView v;
   v.data = data_;
   v.dtype = dtype_;
@@ -155,7 +158,8 @@ std::vector<float> to_floats(const Tensor& tensor) {
       }
       break;
     default:
-      throw Error(ErrorCode::kModelFile, "unsupported tensor type", name_of(tensor.dtype()), "a floating-point tensor is expected");
+      throw Error(ErrorCode::kModelFile, "unsupported tensor type", name_of(tensor.dtype()),
+                  "a floating-point tensor is expected");
   }
   return out;
 }

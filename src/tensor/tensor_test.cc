@@ -33,9 +33,9 @@ TEST(Convert, EveryHalfSurvivesTheRoundTrip) {
 }
 
 TEST(Convert, RoundsToNearestEven) {
-  EXPECT_EQ(f16_to_f32(f32_to_f16(1.0f + 0x1p-11f)), 1.0f);                        // a tie goes to the even neighbour
-  EXPECT_EQ(f16_to_f32(f32_to_f16(1.0f + 3 * 0x1p-11f)), 1.0f + 0x1p-9f);          // and the other way
-  EXPECT_EQ(f16_to_f32(f32_to_f16(0x1p-25f)), 0.0f);                               // half of the smallest subnormal
+  EXPECT_EQ(f16_to_f32(f32_to_f16(1.0f + 0x1p-11f)), 1.0f);                // a tie goes to the even neighbour
+  EXPECT_EQ(f16_to_f32(f32_to_f16(1.0f + 3 * 0x1p-11f)), 1.0f + 0x1p-9f);  // and the other way
+  EXPECT_EQ(f16_to_f32(f32_to_f16(0x1p-25f)), 0.0f);                       // half of the smallest subnormal
   EXPECT_EQ(f16_to_f32(f32_to_f16(0x1.8p-24f)), 0x1p-23f);
   EXPECT_TRUE(std::isinf(f16_to_f32(f32_to_f16(65520.0f))));
   EXPECT_EQ(f16_to_f32(f32_to_f16(65519.0f)), 65504.0f);
@@ -62,7 +62,8 @@ TEST(Operand, GroupsDecodeWithAShortLastGroup) {
   Operand w{values.view(), {scales.view(), {}}, {DType::kI4, {{Grain::kGroup, 8, DType::kF16}, {}}, 1, false}};
   std::vector<double> v(40);
   Random random(3);
-  for (size_t i = 0; i < v.size(); ++i) v[i] = static_cast<double>(random.below(16) - 8) * 0.5 * static_cast<double>(i / 20 * 3 + i % 20 / 8 + 1);
+  for (size_t i = 0; i < v.size(); ++i)
+    v[i] = static_cast<double>(random.below(16) - 8) * 0.5 * static_cast<double>(i / 20 * 3 + i % 20 / 8 + 1);
   encode(v, w);
   EXPECT_EQ(decode(w), v);
 }

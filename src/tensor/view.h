@@ -22,8 +22,8 @@ struct TensorView {
 enum class Grain : uint8_t {
   kTensor,  // one scale                                        scales [1]
   kRow,     // one a row of a weight matrix [N, K]              scales [N]
-  kGroup,   // one a row and group of `group` elements along K  scales [N, ceil(K / group)]; the last group may be shorter
-  kColumn   // one an innermost index: channels of an activation [T, C]: scales [C]; of a state [S, H, N, P]: scales [H, P]
+  kGroup,  // one a row and group of `group` elements along K  scales [N, ceil(K / group)]; the last group may be shorter
+  kColumn  // one an innermost index: channels of an activation [T, C]: scales [C]; of a state [S, H, N, P]: scales [H, P]
 };
 
 struct ScaleLevel {

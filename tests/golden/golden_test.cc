@@ -45,17 +45,23 @@ Expected read_expected(const std::string& name) {
 double logit(const Executor& executor, int64_t row, int64_t column) {
   const Operand& o = executor.logits_operand();
   const int64_t i = row * o.values.stride[0] + column;
-  return o.values.dtype == DType::kF64 ? static_cast<const double*>(o.values.data)[i] : static_cast<const float*>(o.values.data)[i];
+  return o.values.dtype == DType::kF64 ? static_cast<const double*>(o.values.data)[i]
+                                       : static_cast<const float*>(o.values.data)[i];
 }
 
 // Compares the logits of the rows [0, length) of the last run with positions [first, ...) of sequence b.
-void expect_rows(Executor* executor, const Expected& expected, size_t b, int64_t first, int32_t row, int32_t length, double bound) {
+void expect_rows(Executor* executor, const Expected& expected, size_t b, int64_t first, int32_t row, int32_t length,
+                 double bound) {
   for (int32_t i = 0; i < length; ++i) {
     const int32_t at = row + i;
     executor->logits({&at, 1});
     double worst = 0;
     for (int64_t v = 0; v < expected.rows; ++v) {
-      const double want = expected.logits[(static_cast<size_t>(b) * static_cast<size_t>(expected.length) + static_cast<size_t>(first + i)) * static_cast<size_t>(expected.rows) + static_cast<size_t>(v)];
+      const double want =
+          expected
+              .logits[(static_cast<size_t>(b) * static_cast<size_t>(expected.length) + static_cast<size_t>(first + i)) *
+                          static_cast<size_t>(expected.rows) +
+                      static_cast<size_t>(v)];
       worst = std::max(worst, std::abs(logit(*executor, 0, v) - want));
     }
     ASSERT_LE(worst, bound * expected.scale) << "sequence " << b << ", position " << first + i;
@@ -83,7 +89,8 @@ void check_batch(Executor* executor, const Expected& expected, double bound) {
   std::vector<int32_t> ids;
   std::vector<Segment> segments;
   for (size_t b = 0; b < expected.ids.size(); ++b) {
-    segments.push_back({static_cast<int32_t>(ids.size()), static_cast<int32_t>(expected.length), static_cast<int32_t>(b)});
+    segments.push_back(
+        {static_cast<int32_t>(ids.size()), static_cast<int32_t>(expected.length), static_cast<int32_t>(b)});
     ids.insert(ids.end(), expected.ids[b].begin(), expected.ids[b].end());
     executor->reset_state(static_cast<int32_t>(b));
   }
@@ -112,7 +119,6 @@ class Golden : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(Golden, ReferenceAgreesToDoublePrecision) { check(make_reference_backend(), kDoubleBound); }
-
 
 TEST_P(Golden, EveryCpuLevelAgreesToSinglePrecision) {
   for (const KernelTable* table : cpu_tables()) {

@@ -98,7 +98,8 @@ TEST(BadModel, ConfigAgainstTensorsNamesBoth) {
   const struct {
     const char* key;
     int64_t value;
-  } wrong[] = {{"hidden_size", 65}, {"num_hidden_layers", 4}, {"state_size", 32}, {"vocab_size", 5000}, {"num_heads", 7}, {"head_dim", 3}, {"n_groups", 3}, {"conv_kernel", 2}};
+  } wrong[] = {{"hidden_size", 65}, {"num_hidden_layers", 4}, {"state_size", 32}, {"vocab_size", 5000},
+               {"num_heads", 7},    {"head_dim", 3},          {"n_groups", 3},    {"conv_kernel", 2}};
   for (const auto& w : wrong) {
     Source s = source("mamba2-hf");
     s.config.set(w.key, w.value);
@@ -111,7 +112,8 @@ TEST(BadModel, ConfigAgainstTensorsNamesBoth) {
 }
 
 TEST(BadModel, AbsurdNumbersInTheConfigAreRefused) {
-  for (const char* key : {"hidden_size", "num_hidden_layers", "state_size", "conv_kernel", "head_dim", "n_groups", "vocab_size"}) {
+  for (const char* key :
+       {"hidden_size", "num_hidden_layers", "state_size", "conv_kernel", "head_dim", "n_groups", "vocab_size"}) {
     for (int64_t value : {int64_t{0}, int64_t{-1000}, int64_t{1} << 60}) {
       Source s = source("mamba2-hf");
       s.config.set(key, value);
@@ -178,7 +180,8 @@ TEST_F(BadArtifact, MissingCompanionsAreNamed) {
 TEST_F(BadArtifact, WrongShapesAndTypesAreRefused) {
   const std::map<std::string, Tensor> all = whole_.tensors;
   for (const auto& [name, tensor] : all) {
-    if (name.find("_packed") == name.npos && name.find("_scale") == name.npos && name.find("_shape") == name.npos) continue;
+    if (name.find("_packed") == name.npos && name.find("_scale") == name.npos && name.find("_shape") == name.npos)
+      continue;
     whole_.tensors = all;
     whole_.tensors[name] = Tensor(tensor.dtype(), {tensor.dim(0) + 1, 3});
     EXPECT_NE(failure(), "") << name;

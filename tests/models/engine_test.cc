@@ -10,7 +10,8 @@ namespace {
 
 std::string demo() { return testing::source_path("models/demo"); }
 
-const std::vector<std::string> kPrompts = {"It was a dark and", "The captain", "\"Where,\" said she, \"is the", "In the year 1850 the town of"};
+const std::vector<std::string> kPrompts = {"It was a dark and", "The captain", "\"Where,\" said she, \"is the",
+                                           "In the year 1850 the town of"};
 
 TEST(EngineGenerate, PromptsTogetherGiveWhatEachGivesAlone) {
   SamplingOptions options;
@@ -72,7 +73,8 @@ TEST(EngineGenerate, NoTokensAskedNoTokensGiven) {
 
 TEST(EngineState, ASavedStateContinuesBitForBit) {
   Engine engine = Engine::load(demo(), {.max_sequences = 2});
-  const std::vector<int32_t> ids = engine.tokenizer().encode("The old house stood upon a hill above the sea, and nobody had lived there");
+  const std::vector<int32_t> ids =
+      engine.tokenizer().encode("The old house stood upon a hill above the sea, and nobody had lived there");
   engine.feed(0, {ids.data(), 9});
   const std::vector<std::byte> saved = engine.save_state(0);
   engine.feed(0, {ids.data() + 9, ids.size() - 9});

@@ -40,7 +40,8 @@ std::vector<double> doubles(const Json& list) {
 class TrainedModel : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (model_path(GetParam()).empty()) GTEST_SKIP() << "needs shared/models/" << GetParam().model << ", which is absent";
+    if (model_path(GetParam()).empty())
+      GTEST_SKIP() << "needs shared/models/" << GetParam().model << ", which is absent";
     reference_ = Json::parse(read_file(join_path(model_path(GetParam()), "reference.json")), "reference.json");
   }
   const Json::Array& runs() const { return reference_.find("runs")->as_array("runs"); }
@@ -93,7 +94,8 @@ TEST(BundledModel, PerplexityAgrees) {
 class SlowTrainedModel : public TrainedModel {};
 TEST_P(SlowTrainedModel, AllPerplexitiesAgree) { check_perplexities(GetParam(), runs(), true); }
 
-const Case kCases[] = {{"", "demo"}, {"mamba2-67m", "mamba2_67m"}, {"mamba1-42m", "mamba1_42m"}, {"mamba1-tiny", "mamba1_tiny"}};
+const Case kCases[] = {
+    {"", "demo"}, {"mamba2-67m", "mamba2_67m"}, {"mamba1-42m", "mamba1_42m"}, {"mamba1-tiny", "mamba1_tiny"}};
 const auto kName = [](const auto& parameter) { return std::string(parameter.param.name); };
 INSTANTIATE_TEST_SUITE_P(All, TrainedModel, ::testing::ValuesIn(kCases), kName);
 INSTANTIATE_TEST_SUITE_P(Slow, SlowTrainedModel, ::testing::ValuesIn(kCases), kName);

@@ -71,7 +71,9 @@ double mean_kl(const std::vector<float>& a, const std::vector<float>& b, int64_t
   return sum / static_cast<double>(n);
 }
 
-int64_t table_rows(const ModelData& model) { return model.graph.edges[static_cast<size_t>(model.graph.logits)].columns; }
+int64_t table_rows(const ModelData& model) {
+  return model.graph.edges[static_cast<size_t>(model.graph.logits)].columns;
+}
 
 class Quantized : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
@@ -157,9 +159,11 @@ TEST_P(Quantized, SavedStatesContinueBitForBit) {
   EXPECT_THROW(executor.load_state(0, {saved.data(), saved.size() - 1}), Error);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Quantized, ::testing::Combine(::testing::ValuesIn(kModels), ::testing::Values("w8a8", "w4a16")),
+INSTANTIATE_TEST_SUITE_P(All, Quantized,
+                         ::testing::Combine(::testing::ValuesIn(kModels), ::testing::Values("w8a8", "w4a16")),
                          [](const auto& parameter) {
-                           std::string name = std::string(std::get<0>(parameter.param)) + "_" + std::get<1>(parameter.param);
+                           std::string name =
+                               std::string(std::get<0>(parameter.param)) + "_" + std::get<1>(parameter.param);
                            for (char& c : name) c = c == '-' ? '_' : c;
                            return name;
                          });
@@ -170,9 +174,11 @@ TEST(Pipeline, FoldKeepsTheFunctionOfEveryModel) {
     ModelData after = before;
     Calibration calibration(make_reference_backend(), {});
     run_recipe(Recipe{"fold", {}}.then(fold_norms()), &after, &calibration, {});
-    const std::vector<float> a = run_model(before, make_reference_backend()), b = run_model(after, make_reference_backend());
+    const std::vector<float> a = run_model(before, make_reference_backend()),
+                             b = run_model(after, make_reference_backend());
     float scale = 0, move = 0;
-    for (size_t i = 0; i < a.size(); ++i) scale = std::max(scale, std::fabs(a[i])), move = std::max(move, std::fabs(a[i] - b[i]));
+    for (size_t i = 0; i < a.size(); ++i)
+      scale = std::max(scale, std::fabs(a[i])), move = std::max(move, std::fabs(a[i] - b[i]));
     EXPECT_LE(move, 2e-6f * scale) << name;
   }
 }
@@ -183,7 +189,10 @@ TEST(Pipeline, WrongOrderNamesTheMissingPass) {
   FormatRules nothing{[](const std::string&) { return std::optional<Format>(); },
                       [](const std::string&) { return std::optional<Format>(); },
                       [](const std::string&, bool) { return std::optional<Format>(); }};
-  const Recipe wrong = Recipe{"wrong", {}}.then(set_formats(nothing)).then(encode_weights()).then(observe_formats());
+  const Recipe wrong = Recipe{"wrong", {}}
+                           .then(set_formats(nothing))
+                           .then(encode_weights(ScaleChoice::kLargest))
+                           .then(observe_formats());
   try {
     run_recipe(wrong, &model, &calibration, {});
     FAIL();
@@ -191,7 +200,11 @@ TEST(Pipeline, WrongOrderNamesTheMissingPass) {
     EXPECT_NE(std::string(e.what()).find("observe_formats"), std::string::npos) << e.what();
   }
   // Folding after the ranges were measured makes them stale.
-  const Recipe stale = Recipe{"stale", {}}.then(set_formats(nothing)).then(observe_formats()).then(fold_norms()).then(encode_weights());
+  const Recipe stale = Recipe{"stale", {}}
+                           .then(set_formats(nothing))
+                           .then(observe_formats())
+                           .then(fold_norms())
+                           .then(encode_weights(ScaleChoice::kLargest));
   EXPECT_THROW(run_recipe(stale, &model, &calibration, {}), Error);
 }
 
@@ -199,7 +212,8 @@ TEST(Pipeline, APassThatChangesTheFunctionIsCaught) {
   ModelData model = load_model(testing::source_path("tests/golden/mamba2-hf"));
   Calibration calibration(make_cpu_backend(1), {});
   Pass bad{"bad", 0, 0, 0, true, [](QuantModel& m, PassContext&) {
-             Weight& w = m.model.graph.weights[static_cast<size_t>(m.model.graph.find_weight("backbone.layers.1.mixer.D"))];
+             Weight& w =
+                 m.model.graph.weights[static_cast<size_t>(m.model.graph.find_weight("backbone.layers.1.mixer.D"))];
              std::vector<float> d = decode_weight(w);
              d[0] += 1.0f;
              w = make_float_weight(w.name, w.values.shape(), d);
@@ -209,7 +223,8 @@ TEST(Pipeline, APassThatChangesTheFunctionIsCaught) {
 
 TEST(Pipeline, NonFiniteActivationsAreNamed) {
   ModelData model = load_model(testing::source_path("tests/golden/mamba2-hf"));
-  Weight& w = model.graph.weights[static_cast<size_t>(model.graph.find_weight("backbone.layers.1.mixer.out_proj.weight"))];
+  Weight& w =
+      model.graph.weights[static_cast<size_t>(model.graph.find_weight("backbone.layers.1.mixer.out_proj.weight"))];
   std::vector<float> huge = decode_weight(w);
   for (float& v : huge) v = 3e38f;
   w = make_float_weight(w.name, w.values.shape(), huge);

@@ -82,11 +82,12 @@ std::string compare(const Expected& e, const std::vector<double>& got, RowCount*
   if (wrong == 0) return "";
   char text[320];
   const auto at = static_cast<int64_t>(where);
-  std::snprintf(text, sizeof(text),
-                "%zu of %zu elements beyond their bound; worst at row %lld column %lld: got %.9g, exact %.9g, bound %.3g "
-                "(%.3g of it), format %s",
-                wrong, got.size(), static_cast<long long>(at / columns), static_cast<long long>(at % columns), got[where],
-                e.exact[where], e.bound[where], worst, format_text(e.operand.format).c_str());
+  std::snprintf(
+      text, sizeof(text),
+      "%zu of %zu elements beyond their bound; worst at row %lld column %lld: got %.9g, exact %.9g, bound %.3g "
+      "(%.3g of it), format %s",
+      wrong, got.size(), static_cast<long long>(at / columns), static_cast<long long>(at % columns), got[where],
+      e.exact[where], e.bound[where], worst, format_text(e.operand.format).c_str());
   return text;
 }
 

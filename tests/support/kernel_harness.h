@@ -97,7 +97,8 @@ class KernelTest {
     std::vector<Expected> expected;
     for (size_t i = 0; i < wide.size(); ++i) {
       const std::vector<double> values = decode(*wide[i].operand);
-      if (!real[i].read_first && !in_place && real[i].operand->format.levels > 0) set_scales(*real[i].operand, values, clip);
+      if (!real[i].read_first && !in_place && real[i].operand->format.levels > 0)
+        set_scales(*real[i].operand, values, clip);
       expected.push_back({*real[i].operand, !real[i].read_first && !in_place, values, bound[i]});
     }
     space.take_snapshot();

@@ -13,8 +13,8 @@ struct Output {
   bool read_first;  // a state: its contents matter before the call
 };
 
-#define QUAMBA2_TEST_OP(Args, member)                                                           \
-  inline const char* op_name(const Args&) { return #member; }                                \
+#define QUAMBA2_TEST_OP(Args, member)                                                             \
+  inline const char* op_name(const Args&) { return #member; }                                     \
   inline KernelRows<Args> rows_of(const KernelTable& table, const Args&) { return table.member; } \
   inline void run_reference(const Args& args) { reference_##member(args); }
 

@@ -18,7 +18,7 @@ std::string temporary_directory();
 
 }  // namespace quamba2::testing
 
-#define QUAMBA2_NEEDS_SHARED(relative)                                   \
-  if (::quamba2::testing::shared_path(relative).empty()) {               \
+#define QUAMBA2_NEEDS_SHARED(relative)                                    \
+  if (::quamba2::testing::shared_path(relative).empty()) {                \
     GTEST_SKIP() << "needs shared/" << (relative) << ", which is absent"; \
   }

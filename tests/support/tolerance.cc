@@ -118,7 +118,8 @@ Bounds bounds(const GateArgs& exact, const GateArgs&) {
 
 Bounds bounds(const GatedRmsNormArgs& exact, const GatedRmsNormArgs&) {
   const int64_t width = row_length(exact.y.values);
-  const std::vector<double> y = decode(exact.y), z = decode(exact.z), w = reference::parameters(exact.weight, width, 1.0);
+  const std::vector<double> y = decode(exact.y), z = decode(exact.z),
+                            w = reference::parameters(exact.weight, width, 1.0);
   double lowest = 0;
   for (double v : z) lowest = std::min(lowest, v);
   // Each gated value, their squares' sum (half, for the root), and the steps of rms_norm.

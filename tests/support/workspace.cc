@@ -21,7 +21,8 @@ double draw(Workspace& space, const Spec& spec, int64_t column, int64_t columns)
   switch (spec.values) {
     case Values::kNormal: return spec.mean + spec.spread * space.random.normal();
     case Values::kZero: return 0;
-    case Values::kHugeChannel: return spec.mean + spec.spread * space.random.normal() * (column == columns / 2 ? 1000 : 1);
+    case Values::kHugeChannel:
+      return spec.mean + spec.spread * space.random.normal() * (column == columns / 2 ? 1000 : 1);
     case Values::kDenormal: return static_cast<double>(space.random.below(200) - 100) * 0x1p-149;
     case Values::kEnds: return space.random.below(2) ? spec.spread : -spec.spread;
   }
@@ -152,7 +153,8 @@ void set_scales(const Operand& output, const std::vector<double>& exact, double 
     double& m = largest[static_cast<size_t>(scale_index(output, at / columns, at % columns))];
     if (std::isfinite(exact[i])) m = std::max(m, std::fabs(exact[i]));
   }
-  for (size_t i = 0; i < largest.size(); ++i) static_cast<float*>(scales.data)[i] = static_cast<float>(largest[i] * clip / 127);
+  for (size_t i = 0; i < largest.size(); ++i)
+    static_cast<float*>(scales.data)[i] = static_cast<float>(largest[i] * clip / 127);
 }
 
 }  // namespace quamba2::testing

@@ -28,9 +28,9 @@ struct Spec {
   Grain grain = Grain::kTensor;  // of integers
   Values values = Values::kNormal;
   double mean = 0, spread = 1;
-  double clip = 1;    // integers: the scale as a share of absmax / 127; below 1 saturates
-  int row_pad = 0;    // unused elements between rows
-  int misalign = 0;   // elements by which the start misses its alignment
+  double clip = 1;   // integers: the scale as a share of absmax / 127; below 1 saturates
+  int row_pad = 0;   // unused elements between rows
+  int misalign = 0;  // elements by which the start misses its alignment
 };
 
 class Workspace {

@@ -26,7 +26,8 @@ inline void prepare_causal_conv1d(const CausalConv1dArgs& a, void* destination, 
   for (int64_t c = 0; c < channels; ++c) {
     const uint8_t* row = weight_row_address(a.weight.values, c);
     for (int64_t k = 0; k < taps; ++k) {
-      out[k * stride + c] = dtype == DType::kI8 ? static_cast<float>(weight_code(row, dtype, k)) : load_float(row, dtype, k);
+      out[k * stride + c] =
+          dtype == DType::kI8 ? static_cast<float>(weight_code(row, dtype, k)) : load_float(row, dtype, k);
     }
     out[taps * stride + c] = dtype == DType::kI8 ? weight_scale(a.weight, c, 0) : 1.0f;
   }
@@ -37,9 +38,11 @@ inline Verdict supports_causal_conv1d(const CausalConv1dArgs& a) {
   if (a.x.format.storage != DType::kF32 && a.x.format.storage != DType::kI8) return {"needs f32 or i8 inputs"};
   if (a.state.format.storage != a.x.format.storage) return {"needs a state in the format of x"};
   const DType w = a.weight.format.storage;
-  if (w == DType::kI8 && a.weight.format.level[0].grain == Grain::kGroup) return {"needs weight scales a tensor or row"};
+  if (w == DType::kI8 && a.weight.format.level[0].grain == Grain::kGroup)
+    return {"needs weight scales a tensor or row"};
   if (w == DType::kI4 || w == DType::kI6) return {"needs float or i8 weights"};
-  const char* reason = first_reason(refuse_rows(a.x), refuse_weight(a.weight), refuse_parameters(a.bias), refuse_rows(a.state));
+  const char* reason =
+      first_reason(refuse_rows(a.x), refuse_weight(a.weight), refuse_parameters(a.bias), refuse_rows(a.state));
   for (int32_t i = 0; i < a.out.count; ++i) reason = first_reason(reason, refuse_rows(a.out.part[i]));
   return {reason};
 }
@@ -100,7 +103,8 @@ inline void move_conv_state(const CausalConv1dArgs& a, const Segment& s, Share c
   const int64_t history = a.weight.values.dim[1] - 1, size = bytes_of(v.dtype);
   const size_t bytes = static_cast<size_t>((channels.end - channels.begin) * size);
   const auto row = [&](int64_t k) {
-    return static_cast<char*>(v.data) + (s.slot * static_cast<int64_t>(v.stride[0]) + k * v.stride[1] + channels.begin) * size;
+    return static_cast<char*>(v.data) +
+           (s.slot * static_cast<int64_t>(v.stride[0]) + k * v.stride[1] + channels.begin) * size;
   };
   for (int64_t k = 0; k < history; ++k) {
     const int64_t t = s.length - history + k;  // the token that becomes row k
@@ -145,9 +149,9 @@ inline void run_causal_conv1d(const CausalConv1dArgs& a, const Stream& stream) {
   });
 }
 
-constexpr Kernel<CausalConv1dArgs> kCausalConv1dRows[] = {
-    {"causal_conv1d_" QUAMBA2_ISA_NAME, supports_causal_conv1d, run_causal_conv1d, causal_conv1d_scratch,
-     causal_conv1d_prepared_bytes, prepare_causal_conv1d}};
+constexpr Kernel<CausalConv1dArgs> kCausalConv1dRows[] = {{"causal_conv1d_" QUAMBA2_ISA_NAME, supports_causal_conv1d,
+                                                           run_causal_conv1d, causal_conv1d_scratch,
+                                                           causal_conv1d_prepared_bytes, prepare_causal_conv1d}};
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -26,9 +26,7 @@ const CpuPeakLoops& loops() {
   return kCpuScalarPeaks;
 }
 
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // The best rate of rounds of `work` operations, over kSeconds and at least three rounds.
 template <class Function>

@@ -62,12 +62,9 @@ inline float peak_dot(int64_t rounds) {
 namespace quamba2 {
 
 extern constinit const CpuPeakLoops QUAMBA2_ISA_PEAKS = {
-    QUAMBA2_ISA_NAME,
-    QUAMBA2_ISA::peak_read,
-    QUAMBA2_ISA::peak_fma,
-    2 * QUAMBA2_ISA::kPeakSums * QUAMBA2_ISA::kLanes,
-    QUAMBA2_ISA::peak_dot,
-    8 * QUAMBA2_ISA::kPeakDotSums * QUAMBA2_ISA::kLanes,
+    QUAMBA2_ISA_NAME,      QUAMBA2_ISA::peak_read,
+    QUAMBA2_ISA::peak_fma, 2 * QUAMBA2_ISA::kPeakSums* QUAMBA2_ISA::kLanes,
+    QUAMBA2_ISA::peak_dot, 8 * QUAMBA2_ISA::kPeakDotSums* QUAMBA2_ISA::kLanes,
 };
 
 }  // namespace quamba2

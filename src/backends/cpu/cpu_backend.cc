@@ -21,7 +21,8 @@ class CpuBackend : public Backend {
     return {parallel, pool_.get(), pool_->threads(), nullptr};
   }
   std::string description() const override {
-    return "CPU " + std::string(table_.name) + ", " + std::to_string(pool_->threads()) + " threads (" + cpu_features().name + ")";
+    return "CPU " + std::string(table_.name) + ", " + std::to_string(pool_->threads()) + " threads (" +
+           cpu_features().name + ")";
   }
 
  private:

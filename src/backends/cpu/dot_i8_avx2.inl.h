@@ -5,7 +5,7 @@
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
-constexpr int kDotRows = 4;  // rows of a tile: 8 sums, 4 vectors of weights, 2 of activations
+constexpr int kDotRows = 4;   // rows of a tile: 8 sums, 4 vectors of weights, 2 of activations
 constexpr int kDotWords = 2;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
 
@@ -15,7 +15,8 @@ struct DotWeights {
 using DotInput = DotWeights;
 
 QUAMBA2_INLINE uint32_t dot_pair(uint32_t low, uint32_t high) {
-  return (static_cast<uint32_t>(static_cast<int8_t>(low)) & 0xffffu) | (static_cast<uint32_t>(static_cast<int8_t>(high)) << 16);
+  return (static_cast<uint32_t>(static_cast<int8_t>(low)) & 0xffffu) |
+         (static_cast<uint32_t>(static_cast<int8_t>(high)) << 16);
 }
 QUAMBA2_INLINE void dot_pack(uint32_t four, uint32_t* words) {
   words[0] = dot_pair(four, four >> 16);

@@ -5,9 +5,9 @@
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
-constexpr int kDotRows = 14;      // rows of a tile: 28 sums, 2 vectors of weights, 1 of activations
-constexpr int kDotWords = 1;      // 32-bit words that four activations are packed to
-constexpr int kDotOffset = 128;   // added to activations
+constexpr int kDotRows = 14;     // rows of a tile: 28 sums, 2 vectors of weights, 1 of activations
+constexpr int kDotWords = 1;     // 32-bit words that four activations are packed to
+constexpr int kDotOffset = 128;  // added to activations
 
 struct DotWeights {
   __m512i v;

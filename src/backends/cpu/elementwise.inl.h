@@ -64,7 +64,8 @@ inline void run_convert(const ConvertArgs& a, const Stream& stream) {
 }
 
 inline Verdict supports_select_rows(const SelectRowsArgs& a) {
-  if (!is_float_type(a.x.format.storage) || a.x.format.storage != a.out.format.storage) return {"needs equal float types"};
+  if (!is_float_type(a.x.format.storage) || a.x.format.storage != a.out.format.storage)
+    return {"needs equal float types"};
   return {first_reason(refuse_rows(a.x), refuse_rows(a.out))};
 }
 inline void run_select_rows(const SelectRowsArgs& a, const Stream& stream) {

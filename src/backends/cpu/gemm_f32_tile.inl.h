@@ -31,9 +31,9 @@ QUAMBA2_INLINE void gemm_accumulate(F32 (&acc)[kRows][2], int64_t count, const f
 
 // Where a tile's sums start and end. c and partial are [kRows][ldc].
 struct TileSums {
-  float* partial;      // read where `resume`, written where `scale` is null
+  float* partial;  // read where `resume`, written where `scale` is null
   bool resume;
-  float* c;            // where `scale` [kTileColumns] is given: c = scale * sum + c
+  float* c;  // where `scale` [kTileColumns] is given: c = scale * sum + c
   const float* scale;
   int64_t ldc;
 };

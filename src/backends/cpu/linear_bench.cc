@@ -32,13 +32,11 @@ struct Case {
   int group;  // 0: a scale a row, for integers
   bool integer_activations;
 };
-constexpr Case kCases[] = {{"linear_w8a8", DType::kI8, 0, true},    {"linear_w4a16", DType::kI4, 128, false},
+constexpr Case kCases[] = {{"linear_w8a8", DType::kI8, 0, true},     {"linear_w4a16", DType::kI4, 128, false},
                            {"linear_w6a16", DType::kI6, 128, false}, {"linear_w8a16", DType::kI8, 0, false},
                            {"linear_bf16", DType::kBF16, 0, false},  {"linear_f32", DType::kF32, 0, false}};
 
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 void fill(const Tensor& tensor, uint64_t seed) {
   Random random(seed);
@@ -84,7 +82,9 @@ struct Bench {
 
 Stream stream_of(ThreadPool& pool, void* scratch) {
   Stream s;
-  s.parallel = [](void* p, void (*task)(void*, int), void* context) { static_cast<ThreadPool*>(p)->run(task, context); };
+  s.parallel = [](void* p, void (*task)(void*, int), void* context) {
+    static_cast<ThreadPool*>(p)->run(task, context);
+  };
   s.pool = &pool;
   s.threads = pool.threads();
   s.scratch = static_cast<char*>(scratch);
@@ -129,9 +129,11 @@ void run_case(const Case& c, const Kernel<LinearArgs>& row, int32_t inner, int32
     const double operations = 2.0 * kTokens * inner * outputs;
     const double many = operations / best_time(row, bench.args, kTokens, pool);
     const double peak = c.integer_activations ? measure_vnni_peak(threads) : measure_fma_peak(threads);
-    fmt::print("{:24} K {:5} N {:6} {} thr | T 1: {:6.1f} GB/s of {:6.1f} ({:3.0f} %) | T 4: {:4.2f} x | T {}: {:7.1f} G/s of {:7.1f} ({:3.0f} %) | prepare {:.0f} ms\n",
-               row.name, inner, outputs, threads, one * 1e-9, reading * 1e-9, 100 * one / reading, few, kTokens, many * 1e-9,
-               peak * 1e-9, 100 * many / peak, prepare * 1e3);
+    fmt::print(
+        "{:24} K {:5} N {:6} {} thr | T 1: {:6.1f} GB/s of {:6.1f} ({:3.0f} %) | T 4: {:4.2f} x | T {}: {:7.1f} G/s of "
+        "{:7.1f} ({:3.0f} %) | prepare {:.0f} ms\n",
+        row.name, inner, outputs, threads, one * 1e-9, reading * 1e-9, 100 * one / reading, few, kTokens, many * 1e-9,
+        peak * 1e-9, 100 * many / peak, prepare * 1e3);
   }
 }
 

@@ -34,8 +34,10 @@ struct Codes16 {
   static constexpr bool kScaled = false;
   QUAMBA2_INLINE static Pack load(const char* p) {
     const uint16_t* q = reinterpret_cast<const uint16_t*>(p);
-    if constexpr (kBrain) return load_bf16(q);
-    else return load_f16(q);
+    if constexpr (kBrain)
+      return load_bf16(q);
+    else
+      return load_f16(q);
   }
   QUAMBA2_INLINE static F32 next(Pack& pack) { return pack; }
   QUAMBA2_INLINE static void put(char* vector, int lane, const float* e) {

@@ -50,23 +50,29 @@ inline void store_part(const Operand& part, int64_t row, int rows, int64_t colum
     float* out = static_cast<float*>(part.values.data) + first_element;
     for (int r = 0; r < rows; ++r) {
       const F32 y = add(load(tile + r * ld), bias);
-      if (n == kLanes) store(out + r * stride, y);
-      else store_n(out + r * stride, y, n);
+      if (n == kLanes)
+        store(out + r * stride, y);
+      else
+        store_n(out + r * stride, y, n);
     }
   } else if (part.format.storage == DType::kI8) {
     const Encoder encoder = encoder_of(part, column, n);
     int8_t* out = static_cast<int8_t*>(part.values.data) + first_element;
     for (int r = 0; r < rows; ++r) {
       const F32 y = mul(mul(add(load(tile + r * ld), bias), encoder.up), encoder.inverse);
-      if (n == kLanes) store_i8(out + r * stride, y);
-      else store_i8_n(out + r * stride, y, n);
+      if (n == kLanes)
+        store_i8(out + r * stride, y);
+      else
+        store_i8_n(out + r * stride, y, n);
     }
   } else {
     uint16_t* out = static_cast<uint16_t*>(part.values.data) + first_element;
     for (int r = 0; r < rows; ++r) {
       const F32 y = add(load(tile + r * ld), bias);
-      if (part.format.storage == DType::kF16) store_f16_n(out + r * stride, y, n);
-      else store_bf16_n(out + r * stride, y, n);
+      if (part.format.storage == DType::kF16)
+        store_f16_n(out + r * stride, y, n);
+      else
+        store_bf16_n(out + r * stride, y, n);
     }
   }
 }

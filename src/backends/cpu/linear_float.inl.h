@@ -57,7 +57,12 @@ inline size_t linear_scratch_bytes(const LinearArgs& args, int32_t threads) {
 
 template <class Codes>
 constexpr Kernel<LinearArgs> linear_row(const char* name, Verdict (*supports)(const LinearArgs&)) {
-  return {name, supports, run_linear<Codes>, linear_scratch_bytes, linear_prepared_bytes<Codes>, linear_prepare<Codes>,
+  return {name,
+          supports,
+          run_linear<Codes>,
+          linear_scratch_bytes,
+          linear_prepared_bytes<Codes>,
+          linear_prepare<Codes>,
           linear_read_row<Codes>};
 }
 

@@ -70,8 +70,8 @@ inline void decode_block(const char* codes, int64_t begin, int64_t count, float*
 
 // A panel times row tiles [tile, end) of the packed block, whose first row is token t0.
 template <class Codes>
-void gemm_panel(const LinearArgs& args, const Panels<Codes>& panels, int64_t p, const float* a, int64_t t0, int64_t rows,
-                Share tiles, float* thread_scratch, const GemmScratch& scratch) {
+void gemm_panel(const LinearArgs& args, const Panels<Codes>& panels, int64_t p, const float* a, int64_t t0,
+                int64_t rows, Share tiles, float* thread_scratch, const GemmScratch& scratch) {
   float *partial = thread_scratch, *c = partial + scratch.sum_floats, *decoded = c + scratch.sum_floats;
   const char* at = panels.panel(args.prepared, p);
   const int64_t first_row = tiles.begin * kTileRows, last_row = smaller(rows, tiles.end * kTileRows);
@@ -97,7 +97,8 @@ void gemm_panel(const LinearArgs& args, const Panels<Codes>& panels, int64_t p, 
         const int64_t offset = (tile - tiles.begin) * kTileRows * kTileColumns;
         const TileSums sums{partial + offset, begin > 0, c + offset, ends ? scale : nullptr, kTileColumns};
         gemm_f32_tile_of(static_cast<int>(smaller<int64_t>(kTileRows, rows - tile * kTileRows)), count,
-                         a + (tile * panels.inner + g * panels.group + begin) * kTileRows, kTileRows, b, kTileColumns, sums);
+                         a + (tile * panels.inner + g * panels.group + begin) * kTileRows, kTileRows, b, kTileColumns,
+                         sums);
       }
     }
   }
@@ -119,8 +120,10 @@ void linear_gemm(const LinearArgs& args, const Panels<Codes>& panels, int64_t to
         pack_activations(args.x, t0 + i * kTileRows, n, panels.inner, a + i * kTileRows * panels.inner);
       }
     };
-    if (tiles > 1) run_parallel(stream, pack);
-    else pack_activations(args.x, t0, static_cast<int>(rows), panels.inner, a);
+    if (tiles > 1)
+      run_parallel(stream, pack);
+    else
+      pack_activations(args.x, t0, static_cast<int>(rows), panels.inner, a);
     // Few panels: cut the rows too, so that all threads have work.
     const int64_t runs = larger<int64_t>(1, smaller(tiles, ceil_div(4 * stream.threads, panels.count)));
     run_parallel(stream, [&](int index) {

@@ -19,7 +19,8 @@ QUAMBA2_INLINE void gemv_step(F32 (&sum)[kRows][2 * kPanels], int count, const f
                               int64_t step, int64_t stride) {
   typename Codes::Pack pack[2 * kPanels];
 #pragma GCC unroll 8
-  for (int v = 0; v < 2 * kPanels; ++v) pack[v] = Codes::load(step_vector<Codes>(codes + (v / 2) * stride, step, v % 2));
+  for (int v = 0; v < 2 * kPanels; ++v)
+    pack[v] = Codes::load(step_vector<Codes>(codes + (v / 2) * stride, step, v % 2));
 #pragma GCC unroll 16
   for (int j = 0; j < Codes::kStep; ++j) {
     if (j >= count) break;
@@ -69,14 +70,16 @@ void gemv_panels(const LinearArgs& args, const Panels<Codes>& panels, const floa
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         float* total = tile + r * kWidth + v * kLanes;
-        if constexpr (Codes::kScaled) store(total, fma(scale, sum[r][v], g == 0 ? zero() : load(total)));
-        else store(total, sum[r][v]);
+        if constexpr (Codes::kScaled)
+          store(total, fma(scale, sum[r][v], g == 0 ? zero() : load(total)));
+        else
+          store(total, sum[r][v]);
       }
     }
   }
   const int64_t first_column = p * kTileColumns;
-  store_tile(args, 0, kRows, first_column, smaller<int64_t>(kPanels * kTileColumns, panels.outputs - first_column), tile,
-             kWidth);
+  store_tile(args, 0, kRows, first_column, smaller<int64_t>(kPanels * kTileColumns, panels.outputs - first_column),
+             tile, kWidth);
 }
 
 template <class Codes, int kRows = kGemvRows>

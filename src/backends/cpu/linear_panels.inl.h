@@ -23,8 +23,8 @@ struct Panels {
     group_bytes = ceil_div(group, Codes::kStep) * kTileColumns * Codes::kBytes;
     codes_offset = round_up(groups * kTileColumns * scale_bytes, 64);
     const int64_t last = inner - (larger<int64_t>(groups, 1) - 1) * group;
-    const int64_t codes = larger<int64_t>(groups - 1, 0) * group_bytes +
-                          ceil_div(last, Codes::kStep) * kTileColumns * Codes::kBytes;
+    const int64_t codes =
+        larger<int64_t>(groups - 1, 0) * group_bytes + ceil_div(last, Codes::kStep) * kTileColumns * Codes::kBytes;
     panel_bytes = codes_offset + round_up(codes, 64);
   }
   QUAMBA2_INLINE const char* panel(const void* prepared, int64_t p) const {
@@ -82,8 +82,10 @@ void linear_prepare_panel(const Operand& w, const Panels<Codes>& panels, int64_t
         const float scale = weight_scale(w, first_row + r, g * panels.group);
         const uint16_t half = float_to_f16(scale);
         char* to = at + (g * kTileColumns + r) * panels.scale_bytes;
-        if (panels.scale_bytes == 4) __builtin_memcpy(to, &scale, 4);
-        else __builtin_memcpy(to, &half, 2);
+        if (panels.scale_bytes == 4)
+          __builtin_memcpy(to, &scale, 4);
+        else
+          __builtin_memcpy(to, &half, 2);
       }
     }
     char* codes = const_cast<char*>(panels.codes(at, g));
@@ -121,7 +123,8 @@ void linear_read_row(const Operand& table, const void* prepared, int32_t row, fl
       Codes::get(step_vector<Codes>(panels.codes(at, g), k / Codes::kStep, lane / kLanes), lane % kLanes, step);
       const int64_t n = smaller<int64_t>(Codes::kStep, length - k);
       for (int64_t i = 0; i < n; ++i) {
-        out[g * panels.group + k + i] = Codes::kScaled ? static_cast<float>(step[i]) * scale : static_cast<float>(step[i]);
+        out[g * panels.group + k + i] =
+            Codes::kScaled ? static_cast<float>(step[i]) * scale : static_cast<float>(step[i]);
       }
     }
   }

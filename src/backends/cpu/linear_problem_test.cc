@@ -40,8 +40,10 @@ Operand Problem::make(Format format, int32_t rows, int32_t columns, bool odd) {
   o.format = format;
   const int bits = bits_of(format.storage);
   int32_t stride = columns;
-  if (bits == 4) stride = (columns + 7) / 8 * 8;
-  else if (bits != 6) stride = columns + static_cast<int32_t>(random_.below(3));
+  if (bits == 4)
+    stride = (columns + 7) / 8 * 8;
+  else if (bits != 6)
+    stride = columns + static_cast<int32_t>(random_.below(3));
   const int64_t row_bytes = bits == 6 ? packed_row_bytes(columns, 6) : static_cast<int64_t>(stride) * bits / 8;
   o.values = {allocate(static_cast<size_t>(rows * row_bytes), odd), {rows, columns}, {stride, 1}, format.storage, 2};
   if (bits < 8) std::memset(o.values.data, 0, static_cast<size_t>(rows * row_bytes));
@@ -65,7 +67,8 @@ float Problem::draw(Values values) {
   switch (values) {
     case Values::kTiny: return v * 1e-39f;
     case Values::kHuge: return random_.below(8) == 0 ? v * 1e15f : v;
-    case Values::kExtremes: return random_.below(3) == 0 ? 0.0f : v * std::exp2(static_cast<float>(random_.below(20) - 10));
+    case Values::kExtremes:
+      return random_.below(3) == 0 ? 0.0f : v * std::exp2(static_cast<float>(random_.below(20) - 10));
     default: return v;
   }
 }
@@ -113,7 +116,8 @@ Problem::Problem(Shape shape, Format x, Format weight, Values values, uint64_t s
     for (int64_t n = 0; n < shape.outputs; ++n) {
       double sum = args.bias.data ? load_element(args.bias.data, DType::kF32, n) : 0, size = std::abs(sum);
       for (int64_t k = 0; k < shape.inner; ++k) {
-        const double product = a[static_cast<size_t>(t * shape.inner + k)] * w[static_cast<size_t>(n * shape.inner + k)];
+        const double product =
+            a[static_cast<size_t>(t * shape.inner + k)] * w[static_cast<size_t>(n * shape.inner + k)];
         sum += product;
         size += std::abs(product);
       }

@@ -31,7 +31,7 @@ class Problem {
   // New outputs for the first `tokens` rows: random parts of random formats and row strides, all bytes 0xff (a NaN).
   void make_outputs(bool floats_only);
   void poison();
-  std::vector<uint8_t> output_bytes() const;   // of the elements, row after row
+  std::vector<uint8_t> output_bytes() const;  // of the elements, row after row
   bool canaries_intact() const;
   float largest_scale = 0;
 

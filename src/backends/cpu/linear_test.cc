@@ -24,7 +24,9 @@ ThreadPool& pool_of(int threads) {
 
 Stream stream_of(int threads, char* scratch) {
   Stream s;
-  s.parallel = [](void* pool, void (*task)(void*, int), void* context) { static_cast<ThreadPool*>(pool)->run(task, context); };
+  s.parallel = [](void* pool, void (*task)(void*, int), void* context) {
+    static_cast<ThreadPool*>(pool)->run(task, context);
+  };
   s.pool = &pool_of(threads);
   s.threads = threads;
   s.scratch = scratch;
@@ -77,14 +79,16 @@ std::string check_element(const Problem& p, const Operand& part, int64_t t, int6
     good = std::abs(got - exact) <= bound + rounding * 1.01;
   } else {
     const double scale = scale_of(part, t, n - begin);
-    const double steps = scale == 0 ? 0 : exact / scale, slack = scale == 0 ? 0 : bound / scale + std::abs(steps) * 0x1p-21;
+    const double steps = scale == 0 ? 0 : exact / scale,
+                 slack = scale == 0 ? 0 : bound / scale + std::abs(steps) * 0x1p-21;
     const auto encode_steps = [](double s) { return std::clamp(std::nearbyint(s), -128.0, 127.0); };
     want = encode_steps(steps);
     good = got >= encode_steps(steps - slack) && got <= encode_steps(steps + slack) && std::abs(got - want) <= 1;
   }
   if (good) return "";
-  return "t " + std::to_string(t) + " n " + std::to_string(n) + " " + format_text(part.format) + ": got " + std::to_string(got) +
-         ", want " + std::to_string(want) + ", bound " + std::to_string(bound) + ", exact " + std::to_string(exact);
+  return "t " + std::to_string(t) + " n " + std::to_string(n) + " " + format_text(part.format) + ": got " +
+         std::to_string(got) + ", want " + std::to_string(want) + ", bound " + std::to_string(bound) + ", exact " +
+         std::to_string(exact);
 }
 
 std::string check_results(const Problem& p) {
@@ -112,7 +116,8 @@ void check_row_counts(Runner& runner, const std::vector<uint8_t>& all, const std
     for (int i = 0; i < args.out.count; ++i) args.out.part[i].values.dim[0] = count;
     const std::vector<uint8_t> some = runner.run(1 + begin % 2);
     const bool same = std::memcmp(some.data(), all.data() + static_cast<size_t>(begin) * row_bytes, some.size()) == 0;
-    if (!same) ADD_FAILURE() << what << ": rows " << begin << " + " << count << " differ from the same rows in " << tokens;
+    if (!same)
+      ADD_FAILURE() << what << ": rows " << begin << " + " << count << " differ from the same rows in " << tokens;
     runner.problem.args = whole;
   };
   for (int32_t t = 0; t < std::min(tokens, 3); ++t) run_rows(t, 1);
@@ -129,7 +134,8 @@ void check_read_row(Runner& runner) {
     runner.row.read_row(w, runner.prepared.data(), n, row.data());
     ASSERT_EQ(row.back(), -77.0f);
     for (int32_t k = 0; k < inner; ++k) {
-      ASSERT_EQ(row[static_cast<size_t>(k)], static_cast<float>(decode_element(w, n, k))) << runner.row.name << " " << n << " " << k;
+      ASSERT_EQ(row[static_cast<size_t>(k)], static_cast<float>(decode_element(w, n, k)))
+          << runner.row.name << " " << n << " " << k;
     }
   }
 }
@@ -140,8 +146,8 @@ void check_problem(Shape shape, Format x, Format weight, Values values, uint64_t
   Problem problem(shape, x, weight, values, seed);
   problem.make_outputs(values == Values::kTiny || values == Values::kHuge);
   const std::string what = "T " + std::to_string(shape.tokens) + " N " + std::to_string(shape.outputs) + " K " +
-                           std::to_string(shape.inner) + " x " + format_text(x) + " w " + format_text(weight) + " values " +
-                           std::to_string(static_cast<int>(values)) + " seed " + std::to_string(seed);
+                           std::to_string(shape.inner) + " x " + format_text(x) + " w " + format_text(weight) +
+                           " values " + std::to_string(static_cast<int>(values)) + " seed " + std::to_string(seed);
   for (const KernelTable* table : cpu_tables()) {
     bool first = true;
     for (int32_t r = 0; r < table->linear.count; ++r) {
@@ -196,7 +202,8 @@ Format random_activation(Random& random) {
 
 Values random_values(Random& random, const Format& x, const Format& weight) {
   if (weight.levels == 2) return random.below(2) == 0 ? Values::kNormal : Values::kExtremes;
-  const Values all[] = {Values::kNormal, Values::kNormal, Values::kExtremes, Values::kZeroScales, Values::kTiny, Values::kHuge};
+  const Values all[] = {Values::kNormal,     Values::kNormal, Values::kExtremes,
+                        Values::kZeroScales, Values::kTiny,   Values::kHuge};
   const bool f16 = x.storage == DType::kF16 || weight.storage == DType::kF16;  // 65504 is its largest
   return all[random.below(f16 ? 3 : 6)];
 }
@@ -242,7 +249,8 @@ TEST(Linear, IntegerSumsAreExact) {
     const Shape shape{1 + static_cast<int32_t>(random.below(16)), 1 + static_cast<int32_t>(random.below(70)),
                       1 + static_cast<int32_t>(random.below(700))};
     const Format i8 = integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
-    Problem p(shape, i8, integer_format(DType::kI8, Grain::kRow, 0, DType::kF32), seed % 2 ? Values::kExtremes : Values::kNormal, seed);
+    Problem p(shape, i8, integer_format(DType::kI8, Grain::kRow, 0, DType::kF32),
+              seed % 2 ? Values::kExtremes : Values::kNormal, seed);
     p.make_outputs(true);
     for (const KernelTable* table : cpu_tables()) {
       const Kernel<LinearArgs>& row = table->linear.rows[0];
@@ -258,7 +266,8 @@ TEST(Linear, IntegerSumsAreExact) {
             sum += static_cast<int64_t>(load_element(row_address(p.args.x.values, t), DType::kI8, k)) *
                    static_cast<int64_t>(load_element(row_address(p.args.weight.values, n), DType::kI8, k));
           }
-          const float scale = static_cast<float>(scale_of(p.args.x, 0, 0)) * static_cast<float>(scale_of(p.args.weight, n, 0));
+          const float scale =
+              static_cast<float>(scale_of(p.args.x, 0, 0)) * static_cast<float>(scale_of(p.args.weight, n, 0));
           float want = static_cast<float>(static_cast<int32_t>(sum)) * scale;
           want += p.args.bias.data ? static_cast<float>(load_element(p.args.bias.data, DType::kF32, n)) : 0.0f;
           ASSERT_EQ(got[static_cast<size_t>(t * shape.outputs + n)], want) << row.name << " seed " << seed;
@@ -274,7 +283,8 @@ TEST(Linear, LargestInnerDimensionDoesNotOverflow) {
     Problem p({2, 3, 131071}, i8, integer_format(DType::kI8, Grain::kRow, 0, DType::kF32), Values::kNormal, 1);
     for (int64_t k = 0; k < 131071; ++k) {
       for (int t = 0; t < 2; ++t) store_element(row_address(p.args.x.values, t), DType::kI8, k, -128);
-      for (int n = 0; n < 3; ++n) store_element(row_address(p.args.weight.values, n), DType::kI8, k, sign < 0 ? -128 : 127);
+      for (int n = 0; n < 3; ++n)
+        store_element(row_address(p.args.weight.values, n), DType::kI8, k, sign < 0 ? -128 : 127);
     }
     p.args.bias = TensorView{};
     p.make_outputs(true);
@@ -296,14 +306,16 @@ TEST(Linear, RefusesWithReasons) {
   p.make_outputs(true);
   p.args.out.part[0].format = integer_format(DType::kI4, Grain::kTensor, 0, DType::kF32);
   for (const KernelTable* table : cpu_tables()) {
-    for (int32_t r = 0; r < table->linear.count; ++r) EXPECT_NE(table->linear.rows[r].supports(p.args).refusal, nullptr);
+    for (int32_t r = 0; r < table->linear.count; ++r)
+      EXPECT_NE(table->linear.rows[r].supports(p.args).refusal, nullptr);
   }
 }
 
 TEST(Embed, ReadsCanonicalAndPreparedRows) {
   Random random(5);
   for (uint64_t seed = 1; seed <= 60; ++seed) {
-    const int32_t inner = 1 + static_cast<int32_t>(random.below(300)), rows = 1 + static_cast<int32_t>(random.below(50));
+    const int32_t inner = 1 + static_cast<int32_t>(random.below(300)),
+                  rows = 1 + static_cast<int32_t>(random.below(50));
     const Format weight = random_weight(random, inner);
     Problem p({1, rows, inner}, float_format(DType::kF32), weight, Values::kNormal, seed);
     p.make_outputs(true);
@@ -346,7 +358,8 @@ TEST(Embed, ReadsCanonicalAndPreparedRows) {
 TEST(Linear, ZEveryRowWasExercised) {
   if (runs.empty()) GTEST_SKIP() << "needs the other cases in the same run";
   for (const KernelTable* table : cpu_tables()) {
-    for (int32_t r = 0; r < table->linear.count; ++r) EXPECT_GT(runs[table->linear.rows[r].name], 0) << table->linear.rows[r].name;
+    for (int32_t r = 0; r < table->linear.count; ++r)
+      EXPECT_GT(runs[table->linear.rows[r].name], 0) << table->linear.rows[r].name;
   }
 }
 

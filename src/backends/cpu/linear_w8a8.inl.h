@@ -148,8 +148,8 @@ void dot_tile(const LinearArgs& args, const DotPanels& panels, int64_t p, int64_
     for (int r = 0; r < kRows; ++r) store(tile + r * kWidth + v * kLanes, mul(to_f32(sum[r][v]), scale));
   }
   const int64_t first_column = p * kTileColumns;
-  store_tile(args, t, kRows, first_column, smaller<int64_t>(kPanels * kTileColumns, panels.outputs - first_column), tile,
-             kWidth);
+  store_tile(args, t, kRows, first_column, smaller<int64_t>(kPanels * kTileColumns, panels.outputs - first_column),
+             tile, kWidth);
 }
 
 template <int kRows = kDotTileRows>
@@ -171,20 +171,25 @@ inline void dot_gemv(const LinearArgs& args, const DotPanels& panels, float x_sc
 }
 
 // Panels outside, row tiles inside: the packed tokens of a block stay in the second-level cache.
-inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t tokens, float x_scale, const Stream& stream) {
+inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t tokens, float x_scale,
+                     const Stream& stream) {
   uint32_t* a = reinterpret_cast<uint32_t*>(stream.scratch);
   const int64_t tile_words = panels.steps * kDotTileRows * kDotWords;
   for (int64_t t0 = 0; t0 < tokens; t0 += kDotRowBlock) {
     const int64_t rows = smaller(kDotRowBlock, tokens - t0), tiles = ceil_div(rows, kDotTileRows);
-    const auto rows_of = [&](int64_t tile) { return static_cast<int>(smaller<int64_t>(kDotTileRows, rows - tile * kDotTileRows)); };
+    const auto rows_of = [&](int64_t tile) {
+      return static_cast<int>(smaller<int64_t>(kDotTileRows, rows - tile * kDotTileRows));
+    };
     const auto pack = [&](int index) {
       const Share share = share_of(tiles, index, stream.threads);
       for (int64_t i = share.begin; i < share.end; ++i) {
         dot_pack_rows(args.x, t0 + i * kDotTileRows, rows_of(i), panels.inner, a + i * tile_words);
       }
     };
-    if (tiles > 1) run_parallel(stream, pack);
-    else dot_pack_rows(args.x, t0, rows_of(0), panels.inner, a);
+    if (tiles > 1)
+      run_parallel(stream, pack);
+    else
+      dot_pack_rows(args.x, t0, rows_of(0), panels.inner, a);
     run_parallel(stream, [&](int index) {
       const Share share = share_of(panels.count * tiles, index, stream.threads);
       for (int64_t i = share.begin; i < share.end; ++i) {
@@ -199,8 +204,10 @@ inline void run_linear_dot(const LinearArgs& args, const Stream& stream) {
   const DotPanels panels(args.weight);
   const int64_t tokens = args.x.values.dim[0];
   const float x_scale = load_float(args.x.scales[0].data, args.x.scales[0].dtype, 0);
-  if (tokens == 1) dot_gemv(args, panels, x_scale, stream);
-  else dot_gemm(args, panels, tokens, x_scale, stream);
+  if (tokens == 1)
+    dot_gemv(args, panels, x_scale, stream);
+  else
+    dot_gemm(args, panels, tokens, x_scale, stream);
 }
 
 inline size_t dot_scratch_bytes(const LinearArgs& args, int32_t) {

@@ -129,7 +129,8 @@ inline const char* refuse_rows(const Operand& x) {
   if (f.storage != DType::kI8) return "needs f32, f16, bf16 or i8 numbers";
   if (f.dynamic) return "needs static scales";
   if (f.levels != 1) return "needs one level of scales";
-  if (f.level[0].grain != Grain::kTensor && f.level[0].grain != Grain::kColumn) return "needs scales a tensor or column";
+  if (f.level[0].grain != Grain::kTensor && f.level[0].grain != Grain::kColumn)
+    return "needs scales a tensor or column";
   return f.level[0].dtype == DType::kF32 ? nullptr : "needs f32 scales";
 }
 inline const char* refuse_parameters(const TensorView& v) {

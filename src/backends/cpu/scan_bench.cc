@@ -64,10 +64,13 @@ struct Arena {
     for (size_t i = dims.size(); i-- > 0; stride *= dims[i]) v.dim[i] = dims[i], v.stride[i] = stride;
     buffers.emplace_back(static_cast<size_t>(stride) * 4);
     v.data = buffers.back().data();
-    for (int32_t i = 0; i < stride; ++i) static_cast<float*>(v.data)[i] = static_cast<float>(mean + spread * random.normal());
+    for (int32_t i = 0; i < stride; ++i)
+      static_cast<float*>(v.data)[i] = static_cast<float>(mean + spread * random.normal());
     return v;
   }
-  Operand operand(const std::vector<int32_t>& dims, double mean, double spread) { return {floats(dims, mean, spread), {}, {}}; }
+  Operand operand(const std::vector<int32_t>& dims, double mean, double spread) {
+    return {floats(dims, mean, spread), {}, {}};
+  }
 };
 
 // Seconds of one call. A decode step walks through `slots` states, so that they come from memory.
@@ -94,7 +97,8 @@ Operand i8_state(Arena& arena, int32_t segments, int32_t heads, int32_t states, 
   return o;
 }
 
-void bench_ssd(const KernelTable& table, int32_t heads, int32_t tokens, int32_t segments, double peak, bool codes = false) {
+void bench_ssd(const KernelTable& table, int32_t heads, int32_t tokens, int32_t segments, double peak,
+               bool codes = false) {
   constexpr int32_t kWidth = 64, kStates = 128;
   Arena arena;
   SsdScanArgs a;
@@ -111,10 +115,13 @@ void bench_ssd(const KernelTable& table, int32_t heads, int32_t tokens, int32_t 
   std::vector<Segment> list;
   for (int32_t i = 0; i < segments; ++i) list.push_back({i * tokens, tokens, i});
   const double s = time_row(table.ssd_scan.rows[0], a, list);
-  const double flops = 6.0 * heads * kWidth * kStates * rows, bytes = (codes ? 2.0 : 8.0) * heads * kWidth * kStates * segments;
+  const double flops = 6.0 * heads * kWidth * kStates * rows,
+               bytes = (codes ? 2.0 : 8.0) * heads * kWidth * kStates * segments;
   std::printf("ssd_scan%s    H=%-3d T=%-5d x %-3d  %9.2f us  %7.1f GFLOP/s useful = %4.0f %% of peak; state %6.1f GB/s",
-              codes ? " i8" : "   ", heads, tokens, segments, s * 1e6, flops / s * 1e-9, 100 * flops / s * 1e-9 / peak, bytes / s * 1e-9);
-  if (tokens == 1) std::printf(" of %.1f (update in place, %.1f MB)", update_gbs(static_cast<size_t>(bytes / 2)), bytes / 2e6);
+              codes ? " i8" : "   ", heads, tokens, segments, s * 1e6, flops / s * 1e-9, 100 * flops / s * 1e-9 / peak,
+              bytes / s * 1e-9);
+  if (tokens == 1)
+    std::printf(" of %.1f (update in place, %.1f MB)", update_gbs(static_cast<size_t>(bytes / 2)), bytes / 2e6);
   std::printf("\n");
 }
 
@@ -134,8 +141,8 @@ void bench_selective(const KernelTable& table, int32_t tokens, double peak) {
   const double s = time_row(table.selective_scan.rows[0], a, {{0, tokens, 0}});
   // exp: 13 floating operations a lane; with the recurrence 18 instructions, of which the peak does one multiply-add each.
   const double elements = 1.0 * kWidth * kStates * tokens;
-  std::printf("selective_scan E=%-4d N=%d T=%-5d %9.2f us  %7.2f G states/s = %4.0f %% of peak at 18 operations each\n", kWidth,
-              kStates, tokens, s * 1e6, elements / s * 1e-9, 100 * elements * 18 / s * 1e-9 / (peak / 2));
+  std::printf("selective_scan E=%-4d N=%d T=%-5d %9.2f us  %7.2f G states/s = %4.0f %% of peak at 18 operations each\n",
+              kWidth, kStates, tokens, s * 1e6, elements / s * 1e-9, 100 * elements * 18 / s * 1e-9 / (peak / 2));
 }
 
 void bench(const KernelTable& table, double peak) {
@@ -149,11 +156,7 @@ void bench(const KernelTable& table, double peak) {
   for (int32_t tokens : {1, 16, 512}) bench_selective(table, tokens, peak);
 }
 
-}  // namespace
-}  // namespace quamba2
-
-int main(int argc, char** argv) {
-  using namespace quamba2;
+int run(int argc, char** argv) {
   const double peak = measure_fma_peak(1) * 1e-9;
   std::printf("%s, one thread; multiply-add peak %.0f GFLOP/s (measured)\n", cpu_features().name.c_str(), peak);
   for (const KernelTable* table : cpu_tables()) {
@@ -161,3 +164,8 @@ int main(int argc, char** argv) {
   }
   return 0;
 }
+
+}  // namespace
+}  // namespace quamba2
+
+int main(int argc, char** argv) { return quamba2::run(argc, argv); }

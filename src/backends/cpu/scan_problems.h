@@ -48,7 +48,9 @@ inline std::vector<ScanProblem> scan_variants(const ScanProblem& base) {
   changed([](ScanProblem& p) { p.a_log = -12; });  // hardly ever
   changed([](ScanProblem& p) { p.state.values = Values::kZero; });
   for (Grain grain : {Grain::kTensor, Grain::kColumn}) {
-    changed([&](ScanProblem& p) { p.x.storage = p.bc.storage = p.dt.storage = DType::kI8, p.x.grain = p.bc.grain = p.dt.grain = grain; });
+    changed([&](ScanProblem& p) {
+      p.x.storage = p.bc.storage = p.dt.storage = DType::kI8, p.x.grain = p.bc.grain = p.dt.grain = grain;
+    });
     changed([&](ScanProblem& p) { p.out.storage = DType::kI8, p.out.grain = grain; });
   }
   changed([](ScanProblem& p) { p.state.storage = DType::kI8, p.state.grain = Grain::kColumn; });

@@ -172,10 +172,12 @@ TYPED_TEST(StatefulKernel, SavedStateGoesOnWithTheSameBits) {
 
 // How far a whole prompt and its pieces may differ: each is within its own bound of the exact result.
 template <class Args>
-void expect_close(const std::vector<std::vector<double>>& a, const std::vector<std::vector<double>>& b, const Bounds& bound) {
+void expect_close(const std::vector<std::vector<double>>& a, const std::vector<std::vector<double>>& b,
+                  const Bounds& bound) {
   for (size_t i = 0; i < a.size(); ++i) {
     for (size_t k = 0; k < a[i].size(); ++k) {
-      ASSERT_LE(std::fabs(a[i][k] - b[i][k]), 2 * (bound[i][k] + kUnit * std::fabs(a[i][k]))) << "output " << i << " element " << k;
+      ASSERT_LE(std::fabs(a[i][k] - b[i][k]), 2 * (bound[i][k] + kUnit * std::fabs(a[i][k])))
+          << "output " << i << " element " << k;
     }
   }
 }

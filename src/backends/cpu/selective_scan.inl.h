@@ -19,7 +19,8 @@ inline void prepare_selective_scan(const SelectiveScanArgs& a, void* destination
   float* out = static_cast<float*>(destination);
   for (int64_t e = 0; e < width; e += kLanes) {
     for (int64_t n = 0; n < states; ++n, out += kLanes) {
-      for (int64_t i = 0; i < kLanes && e + i < width; ++i) out[i] = load_as<float>(a.a_log.data, (e + i) * a.a_log.stride[0] + n);
+      for (int64_t i = 0; i < kLanes && e + i < width; ++i)
+        out[i] = load_as<float>(a.a_log.data, (e + i) * a.a_log.stride[0] + n);
       store(out, sub(zero(), exp(load(out))));
     }
   }
@@ -27,7 +28,8 @@ inline void prepare_selective_scan(const SelectiveScanArgs& a, void* destination
 
 inline Verdict supports_selective_scan(const SelectiveScanArgs& a) {
   return {first_reason(refuse_rows(a.x), refuse_rows(a.dt), refuse_rows(a.b), refuse_rows(a.c), refuse_rows(a.state),
-                       refuse_rows(a.out), refuse_parameters(a.a_log), refuse_parameters(a.d), refuse_parameters(a.dt_bias))};
+                       refuse_rows(a.out), refuse_parameters(a.a_log), refuse_parameters(a.d),
+                       refuse_parameters(a.dt_bias))};
 }
 
 // Scratch a thread: the states of one block of channels, b and c of one token, and an output vector.

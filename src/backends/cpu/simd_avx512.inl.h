@@ -56,7 +56,8 @@ QUAMBA2_INLINE __m128i saturate_i8(F32 a) {
 QUAMBA2_INLINE void store_i8(int8_t* p, F32 a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), saturate_i8(a)); }
 QUAMBA2_INLINE void store_i8_n(int8_t* p, F32 a, int n) { _mm_mask_storeu_epi8(p, first(n), saturate_i8(a)); }
 QUAMBA2_INLINE void store_f16(uint16_t* p, F32 a) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 QUAMBA2_INLINE void store_f16_n(uint16_t* p, F32 a, int n) {
   _mm256_mask_storeu_epi16(p, first(n), _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));

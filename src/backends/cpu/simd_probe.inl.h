@@ -7,11 +7,11 @@ namespace quamba2::QUAMBA2_ISA {
 namespace {
 
 // Loads a vector, or its first n lanes, applies, and stores.
-#define QUAMBA2_PROBE(name, In, Out, load_word, apply, store_word)       \
-  inline void probe_##name(const In* in, Out* out, int64_t n) {          \
-    int64_t i = 0;                                                       \
+#define QUAMBA2_PROBE(name, In, Out, load_word, apply, store_word)                      \
+  inline void probe_##name(const In* in, Out* out, int64_t n) {                         \
+    int64_t i = 0;                                                                      \
     for (; i + kLanes <= n; i += kLanes) store_word(out + i, apply(load_word(in + i))); \
-    const int rest = static_cast<int>(n - i);                            \
+    const int rest = static_cast<int>(n - i);                                           \
     if (rest > 0) store_word##_n(out + i, apply(load_word##_n(in + i, rest)), rest);    \
   }
 

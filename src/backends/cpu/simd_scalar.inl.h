@@ -48,8 +48,12 @@ QUAMBA2_INLINE F32 each(Function function) {
 }
 
 // Memory.
-QUAMBA2_INLINE F32 load(const float* p) { return each([=](int i) { return p[i]; }); }
-QUAMBA2_INLINE F32 load_n(const float* p, int n) { return each([=](int i) { return i < n ? p[i] : 0.0f; }); }
+QUAMBA2_INLINE F32 load(const float* p) {
+  return each([=](int i) { return p[i]; });
+}
+QUAMBA2_INLINE F32 load_n(const float* p, int n) {
+  return each([=](int i) { return i < n ? p[i] : 0.0f; });
+}
 QUAMBA2_INLINE void store_n(float* p, F32 a, int n) {
   for (int i = 0; i < n; ++i) p[i] = a.v[i];
 }
@@ -80,19 +84,43 @@ QUAMBA2_INLINE void store_bf16_n(uint16_t* p, F32 a, int n) {
 QUAMBA2_INLINE void store_bf16(uint16_t* p, F32 a) { store_bf16_n(p, a, kLanes); }
 
 // Arithmetic.
-QUAMBA2_INLINE F32 broadcast(float a) { return each([=](int) { return a; }); }
+QUAMBA2_INLINE F32 broadcast(float a) {
+  return each([=](int) { return a; });
+}
 QUAMBA2_INLINE F32 zero() { return broadcast(0.0f); }
-QUAMBA2_INLINE F32 add(F32 a, F32 b) { return each([=](int i) { return a.v[i] + b.v[i]; }); }
-QUAMBA2_INLINE F32 sub(F32 a, F32 b) { return each([=](int i) { return a.v[i] - b.v[i]; }); }
-QUAMBA2_INLINE F32 mul(F32 a, F32 b) { return each([=](int i) { return a.v[i] * b.v[i]; }); }
-QUAMBA2_INLINE F32 div(F32 a, F32 b) { return each([=](int i) { return a.v[i] / b.v[i]; }); }
-QUAMBA2_INLINE F32 fma(F32 a, F32 b, F32 c) { return each([=](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-QUAMBA2_INLINE F32 nfma(F32 a, F32 b, F32 c) { return each([=](int i) { return c.v[i] - a.v[i] * b.v[i]; }); }
-QUAMBA2_INLINE F32 min(F32 a, F32 b) { return each([=](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
-QUAMBA2_INLINE F32 max(F32 a, F32 b) { return each([=](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
-QUAMBA2_INLINE F32 sqrt(F32 a) { return each([=](int i) { return __builtin_sqrtf(a.v[i]); }); }
-QUAMBA2_INLINE F32 abs(F32 a) { return each([=](int i) { return __builtin_fabsf(a.v[i]); }); }
-QUAMBA2_INLINE F32 rint(F32 a) { return each([=](int i) { return round_even(a.v[i]); }); }
+QUAMBA2_INLINE F32 add(F32 a, F32 b) {
+  return each([=](int i) { return a.v[i] + b.v[i]; });
+}
+QUAMBA2_INLINE F32 sub(F32 a, F32 b) {
+  return each([=](int i) { return a.v[i] - b.v[i]; });
+}
+QUAMBA2_INLINE F32 mul(F32 a, F32 b) {
+  return each([=](int i) { return a.v[i] * b.v[i]; });
+}
+QUAMBA2_INLINE F32 div(F32 a, F32 b) {
+  return each([=](int i) { return a.v[i] / b.v[i]; });
+}
+QUAMBA2_INLINE F32 fma(F32 a, F32 b, F32 c) {
+  return each([=](int i) { return a.v[i] * b.v[i] + c.v[i]; });
+}
+QUAMBA2_INLINE F32 nfma(F32 a, F32 b, F32 c) {
+  return each([=](int i) { return c.v[i] - a.v[i] * b.v[i]; });
+}
+QUAMBA2_INLINE F32 min(F32 a, F32 b) {
+  return each([=](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+QUAMBA2_INLINE F32 max(F32 a, F32 b) {
+  return each([=](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+QUAMBA2_INLINE F32 sqrt(F32 a) {
+  return each([=](int i) { return __builtin_sqrtf(a.v[i]); });
+}
+QUAMBA2_INLINE F32 abs(F32 a) {
+  return each([=](int i) { return __builtin_fabsf(a.v[i]); });
+}
+QUAMBA2_INLINE F32 rint(F32 a) {
+  return each([=](int i) { return round_even(a.v[i]); });
+}
 QUAMBA2_INLINE F32 if_less(F32 a, F32 b, F32 yes, F32 no) {
   return each([=](int i) { return a.v[i] < b.v[i] ? yes.v[i] : no.v[i]; });
 }
@@ -108,7 +136,9 @@ QUAMBA2_INLINE I32 rint_i32(F32 a) {
   for (int i = 0; i < kLanes; ++i) r.v[i] = static_cast<int32_t>(round_even(a.v[i]));
   return r;
 }
-QUAMBA2_INLINE F32 to_f32(I32 a) { return each([=](int i) { return static_cast<float>(a.v[i]); }); }
+QUAMBA2_INLINE F32 to_f32(I32 a) {
+  return each([=](int i) { return static_cast<float>(a.v[i]); });
+}
 QUAMBA2_INLINE I32 load(const int32_t* p) { return {{p[0], p[1], p[2], p[3]}}; }
 QUAMBA2_INLINE void store(int32_t* p, I32 a) {
   for (int i = 0; i < kLanes; ++i) p[i] = a.v[i];
@@ -121,9 +151,15 @@ QUAMBA2_INLINE I32 each_i32(Function function) {
   for (int i = 0; i < kLanes; ++i) r.v[i] = static_cast<int32_t>(function(i));
   return r;
 }
-QUAMBA2_INLINE I32 broadcast(int32_t a) { return each_i32([=](int) { return a; }); }
-QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return each_i32([=](int i) { return a.v[i] & b.v[i]; }); }
-QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return each_i32([=](int i) { return a.v[i] | b.v[i]; }); }
+QUAMBA2_INLINE I32 broadcast(int32_t a) {
+  return each_i32([=](int) { return a; });
+}
+QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) {
+  return each_i32([=](int i) { return a.v[i] & b.v[i]; });
+}
+QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) {
+  return each_i32([=](int i) { return a.v[i] | b.v[i]; });
+}
 template <int kBits>
 QUAMBA2_INLINE I32 shift_right(I32 a) {
   return each_i32([=](int i) { return static_cast<uint32_t>(a.v[i]) >> kBits; });

@@ -70,7 +70,8 @@ double worst(const char* name, void (*f)(const float*, float*, int64_t), const s
 }
 
 TEST(SlowSimd, FunctionsAreAccurate) {
-  const std::vector<float> finite = floats_between(-std::numeric_limits<float>::max(), std::numeric_limits<float>::max());
+  const std::vector<float> finite =
+      floats_between(-std::numeric_limits<float>::max(), std::numeric_limits<float>::max());
   const std::vector<float> unit = floats_between(0.0f, 1.0f);
   for (const SimdProbe* p : probes()) {
     std::printf("[  level   ] %s\n", p->name);
@@ -123,9 +124,11 @@ TEST(Simd, Conversions) {
   for (const SimdProbe* p : probes()) {
     for (int64_t n : {65536, 5, 3}) {  // the last in part of a vector
       p->load_f16(halves.data(), wide.data(), n);
-      for (int64_t i = 0; i < n; ++i) ASSERT_TRUE(same(wide[static_cast<size_t>(i)], f16_to_f32(halves[static_cast<size_t>(i)]))) << p->name << i;
+      for (int64_t i = 0; i < n; ++i)
+        ASSERT_TRUE(same(wide[static_cast<size_t>(i)], f16_to_f32(halves[static_cast<size_t>(i)]))) << p->name << i;
       p->load_bf16(halves.data(), wide.data(), n);
-      for (int64_t i = 0; i < n; ++i) ASSERT_TRUE(same(wide[static_cast<size_t>(i)], bf16_to_f32(halves[static_cast<size_t>(i)])));
+      for (int64_t i = 0; i < n; ++i)
+        ASSERT_TRUE(same(wide[static_cast<size_t>(i)], bf16_to_f32(halves[static_cast<size_t>(i)])));
     }
     std::vector<float> in;
     for (uint64_t bits = 0; bits < 0x100000000ull; bits += 4099) in.push_back(float_of(static_cast<uint32_t>(bits)));

@@ -8,7 +8,8 @@ namespace {
 inline Verdict supports_ssd_scan(const SsdScanArgs& a) {
   if (a.groups < 1 || a.state.values.dim[1] % a.groups != 0) return {"needs heads divisible by groups"};
   return {first_reason(refuse_rows(a.x), refuse_rows(a.dt), refuse_rows(a.b), refuse_rows(a.c), refuse_rows(a.state),
-                       refuse_rows(a.out), refuse_parameters(a.a_log), refuse_parameters(a.d), refuse_parameters(a.dt_bias))};
+                       refuse_rows(a.out), refuse_parameters(a.a_log), refuse_parameters(a.d),
+                       refuse_parameters(a.dt_bias))};
 }
 
 inline int64_t ssd_thread_floats(const SsdScanArgs& a) {

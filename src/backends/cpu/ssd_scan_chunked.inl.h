@@ -18,8 +18,9 @@
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
-constexpr int kChunk = 64;      // tokens; a multiple of 16 and of the tile
-constexpr int kHeadBlock = 16;  // heads whose states a thread holds at once, so that they stay in its second-level cache
+constexpr int kChunk = 64;  // tokens; a multiple of 16 and of the tile
+constexpr int kHeadBlock =
+    16;  // heads whose states a thread holds at once, so that they stay in its second-level cache
 constexpr int kScanRows = kRegisters == 32 ? 8 : 4;
 
 template <int V>
@@ -36,8 +37,8 @@ QUAMBA2_INLINE void clear_tile(ScanTile<V>& t) {
 
 // sum[r] += sum over k of left[r * row_step + k * k_step] * right[k * right_step + ...].
 template <int V>
-QUAMBA2_INLINE void multiply_tile(ScanTile<V>& t, const float* left, int64_t row_step, int64_t k_step, const float* right,
-                             int64_t right_step, int64_t count) {
+QUAMBA2_INLINE void multiply_tile(ScanTile<V>& t, const float* left, int64_t row_step, int64_t k_step,
+                                  const float* right, int64_t right_step, int64_t count) {
   for (int64_t k = 0; k < count; ++k) {
     F32 b[V];
     for (int v = 0; v < V; ++v) b[v] = load(right + v * kLanes);
@@ -52,16 +53,16 @@ QUAMBA2_INLINE void multiply_tile(ScanTile<V>& t, const float* left, int64_t row
 
 // What one thread works with; all in its scratch.
 struct ChunkBuffers {
-  float *b;         // [Q][tall]: B_j, zeros beyond N
-  float *ct;        // [N][Q]: C transposed
-  float *cb;        // [Q][Q]: B_j . C_i at [j][i]
-  float *m;         // [Q][Q]
-  float *x;         // [Q][wide], zeros beyond P
-  float *weighted;  // [Q][wide]: x_j delta_j times the decays after j
-  float *y;         // [Q][wide]
-  float *row;       // one row of B or C
-  float *skip;      // [wide]: D
-  float *state;     // [kHeadBlock][tall][wide]
+  float* b;         // [Q][tall]: B_j, zeros beyond N
+  float* ct;        // [N][Q]: C transposed
+  float* cb;        // [Q][Q]: B_j . C_i at [j][i]
+  float* m;         // [Q][Q]
+  float* x;         // [Q][wide], zeros beyond P
+  float* weighted;  // [Q][wide]: x_j delta_j times the decays after j
+  float* y;         // [Q][wide]
+  float* row;       // one row of B or C
+  float* skip;      // [wide]: D
+  float* state;     // [kHeadBlock][tall][wide]
 };
 inline int64_t ssd_chunk_floats(const SsdShape& s) {
   return kChunk * s.tall * 2 + 2 * kChunk * kChunk + 3 * kChunk * s.wide + padded(s.tall) + padded(s.wide) +
@@ -128,7 +129,8 @@ struct HeadChunk {
 
 // m and weighted: from the last token backwards, after[i] = d_{j+1} ... d_i gathers one more decay a step. A product that
 // would be denormal becomes 0.
-inline void weigh_tokens(const SsdShape& s, const ChunkBuffers& w, Chunk chunk, const float* delta, const float* decay) {
+inline void weigh_tokens(const SsdShape& s, const ChunkBuffers& w, Chunk chunk, const float* delta,
+                         const float* decay) {
   alignas(64) float after[kChunk], place[kChunk];
   for (int i = 0; i < kChunk; ++i) after[i] = 1.0f, place[i] = static_cast<float>(i);
   for (int64_t j = chunk.length - 1; j >= 0; --j) {
@@ -142,7 +144,8 @@ inline void weigh_tokens(const SsdShape& s, const ChunkBuffers& w, Chunk chunk, 
       store(w.m + j * kChunk + i, if_less(at, here, zero(), mul(mul(load(w.cb + j * kChunk + i), step), product)));
     }
     const F32 weight = broadcast(delta[j] * after[chunk.length - 1]);
-    for (int64_t p = 0; p < s.wide; p += kLanes) store(w.weighted + j * s.wide + p, mul(weight, load(w.x + j * s.wide + p)));
+    for (int64_t p = 0; p < s.wide; p += kLanes)
+      store(w.weighted + j * s.wide + p, mul(weight, load(w.x + j * s.wide + p)));
   }
 }
 
@@ -161,7 +164,8 @@ inline void load_head(const SsdScanArgs& args, const SsdShape& s, const ChunkBuf
   for (int64_t i = 0; i < chunk.length; ++i) {
     float* x = w.x + i * s.wide;
     store(x + s.wide - kLanes, zero());
-    decode_row(matrix_row(args.x.values, chunk.begin + i), args.x.values.dtype, scales_of(args.x), h * s.width, s.width, x);
+    decode_row(matrix_row(args.x.values, chunk.begin + i), args.x.values.dtype, scales_of(args.x), h * s.width, s.width,
+               x);
   }
   for (int64_t p = 0; p < s.wide; p += kLanes) {
     const int n = static_cast<int>(smaller<int64_t>(kLanes, s.width - p));

@@ -38,7 +38,8 @@ inline HeadState head_state(const SsdScanArgs& a, int32_t slot, int64_t h) {
   return {static_cast<char*>(v.data) + (slot * static_cast<int64_t>(v.stride[0]) + h * v.stride[1]) * size,
           v.stride[2] * size, v.dtype, scales};
 }
-inline void decode_state(const HeadState& s, const SsdShape& shape, float* out) {  // out [states][wide], zeros beyond width
+inline void decode_state(const HeadState& s, const SsdShape& shape,
+                         float* out) {  // out [states][wide], zeros beyond width
   for (int64_t n = 0; n < shape.states; ++n) {
     float* row = out + n * shape.wide;
     store(row + shape.wide - kLanes, zero());
@@ -127,7 +128,8 @@ QUAMBA2_INLINE void sweep_vectors(const Sweep& w, const float* x, const F32* ski
 
 // One token of head h: x and y are its `width` channels in f32.
 template <DType kState>
-inline void sweep_head(const SsdScanArgs& args, const SsdShape& shape, int64_t h, const Sweep& w, const float* x, float* y) {
+inline void sweep_head(const SsdScanArgs& args, const SsdShape& shape, int64_t h, const Sweep& w, const float* x,
+                       float* y) {
   int64_t p = 0;
   for (; p + 4 * kLanes <= shape.width; p += 4 * kLanes) {
     F32 skip[4];
@@ -155,7 +157,9 @@ inline void sweep_head(DType state, const SsdScanArgs& args, const SsdShape& sha
 }
 
 // Scratch: the state of one head, b and c, x and y of one token.
-inline int64_t ssd_step_floats(const SsdShape& s) { return s.states * s.wide + 2 * padded(s.states) + 2 * padded(s.width); }
+inline int64_t ssd_step_floats(const SsdShape& s) {
+  return s.states * s.wide + 2 * padded(s.states) + 2 * padded(s.width);
+}
 
 // Heads [heads.begin, heads.end) of a short segment. A state is updated where it lies, if it is f32 or if there is only
 // one token; else it is decoded before the first token and encoded after the last.

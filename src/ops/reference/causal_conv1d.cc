@@ -18,7 +18,8 @@ void reference_causal_conv1d(const CausalConv1dArgs& args) {
       for (int64_t t = 0; t < s.length; ++t) {
         double sum = bias[static_cast<size_t>(c)];
         for (int64_t k = 0; k < taps; ++k) sum += w[static_cast<size_t>(c * taps + k)] * x[static_cast<size_t>(t + k)];
-        reference::write_part(args.out, s.begin + t, c, args.activation == Activation::kSilu ? reference::silu(sum) : sum);
+        reference::write_part(args.out, s.begin + t, c,
+                              args.activation == Activation::kSilu ? reference::silu(sum) : sum);
       }
       for (int64_t k = 0; k < history; ++k) {
         encode_element(args.state, s.slot * history + k, c, x[static_cast<size_t>(s.length + k)]);

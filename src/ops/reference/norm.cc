@@ -45,7 +45,8 @@ void reference_layer_norm(const LayerNormArgs& args) {
 
 void reference_gated_rms_norm(const GatedRmsNormArgs& args) {
   const int64_t rows = row_count(args.y.values), width = row_length(args.y.values), run = width / args.groups;
-  const std::vector<double> weight = reference::parameters(args.weight, width, 1.0), y = decode(args.y), z = decode(args.z);
+  const std::vector<double> weight = reference::parameters(args.weight, width, 1.0), y = decode(args.y),
+                            z = decode(args.z);
   std::vector<double> v(static_cast<size_t>(width));
   for (int64_t t = 0; t < rows; ++t) {
     const auto gate = [&](int64_t e) { return reference::silu(z[static_cast<size_t>(t * width + e)]); };

@@ -14,7 +14,8 @@ void reference_selective_scan(const SelectiveScanArgs& args) {
     const Segment& seg = args.segments[i];
     for (int64_t e = 0; e < width; ++e) {
       std::vector<double> s(static_cast<size_t>(states));
-      for (int64_t n = 0; n < states; ++n) s[static_cast<size_t>(n)] = decode_element(args.state, seg.slot * states + n, e);
+      for (int64_t n = 0; n < states; ++n)
+        s[static_cast<size_t>(n)] = decode_element(args.state, seg.slot * states + n, e);
       for (int64_t t = seg.begin; t < seg.begin + seg.length; ++t) {
         const double x = decode_element(args.x, t, e);
         const double delta = reference::softplus(decode_element(args.dt, t, e) + dt_bias[static_cast<size_t>(e)]);
@@ -27,7 +28,8 @@ void reference_selective_scan(const SelectiveScanArgs& args) {
         }
         encode_element(args.out, t, e, y);
       }
-      for (int64_t n = 0; n < states; ++n) encode_element(args.state, seg.slot * states + n, e, s[static_cast<size_t>(n)]);
+      for (int64_t n = 0; n < states; ++n)
+        encode_element(args.state, seg.slot * states + n, e, s[static_cast<size_t>(n)]);
     }
   }
 }

@@ -22,7 +22,8 @@ void scan_head(const SsdScanArgs& args, const Segment& seg, int64_t h, const std
   }
   std::vector<double> b(static_cast<size_t>(states)), c(b);
   for (int64_t t = seg.begin; t < seg.begin + seg.length; ++t) {
-    const double delta = std::clamp(reference::softplus(decode_element(args.dt, t, h) + dt_bias), args.dt_min, args.dt_max);
+    const double delta =
+        std::clamp(reference::softplus(decode_element(args.dt, t, h) + dt_bias), args.dt_min, args.dt_max);
     const double decay = std::exp(delta * a);
     for (int64_t n = 0; n < states; ++n) {
       b[static_cast<size_t>(n)] = decode_element(args.b, t, group * states + n);

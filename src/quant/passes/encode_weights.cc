@@ -28,14 +28,15 @@ const std::vector<float>* find_range(const Map& ranges, const Key& key) {
   return at == ranges.end() ? nullptr : &at->second;
 }
 
-void encode(QuantModel& model, PassContext& context) {
+void encode(QuantModel& model, PassContext& context, ScaleChoice choice) {
   Graph& graph = model.model.graph;
   ProgressScope progress("encoding", static_cast<int64_t>(model.weights.size()));
   for (const auto& [index, format] : model.weights) {
     Weight& weight = graph.weights[static_cast<size_t>(index)];
     const std::vector<int64_t> shape = weight.values.shape();
     const Tensor source = weight.values;
-    weight = encode_weight(weight.name, shape, decode_weight(weight), format);
+    weight = encode_weight(weight.name, shape, decode_weight(weight), format, choice,
+                           context.calibration.backend().stream());
     source.release_pages();
     progress.advance();
   }
@@ -54,8 +55,9 @@ void encode(QuantModel& model, PassContext& context) {
 
 }  // namespace
 
-Pass encode_weights() {
-  return {"encode_weights", facts(Fact::kFormats, Fact::kRanges), facts(Fact::kEncoded), 0, false, encode};
+Pass encode_weights(ScaleChoice choice) {
+  const auto run = [choice](QuantModel& model, PassContext& context) { encode(model, context, choice); };
+  return {"encode_weights", facts(Fact::kFormats, Fact::kRanges), facts(Fact::kEncoded), 0, false, run};
 }
 
 }  // namespace quamba2

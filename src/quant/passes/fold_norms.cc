@@ -75,11 +75,13 @@ void fold(QuantModel& model, PassContext& context) {
       shift = decode_weight(bias);
       bias = make_float_weight(bias.name, {static_cast<int64_t>(shift.size())}, std::vector<float>(shift.size(), 0.0f));
     }
-    weight = make_float_weight(weight.name, {static_cast<int64_t>(scale.size())}, std::vector<float>(scale.size(), 1.0f));
+    weight =
+        make_float_weight(weight.name, {static_cast<int64_t>(scale.size())}, std::vector<float>(scale.size(), 1.0f));
     for (const Node* n : linears) fold_into(&graph, const_cast<Node*>(n), scale, shift);
     ++folded;
   }
-  context.detail = std::to_string(folded) + " norms" + (kept ? ", " + std::to_string(kept) + " kept (shared table)" : "");
+  context.detail =
+      std::to_string(folded) + " norms" + (kept ? ", " + std::to_string(kept) + " kept (shared table)" : "");
 }
 
 }  // namespace

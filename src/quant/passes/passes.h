@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "quant/encode.h"
 #include "quant/pass.h"
 
 namespace quamba2 {
@@ -26,6 +27,6 @@ Pass set_formats(FormatRules rules);
 Pass observe_formats();
 
 // Encodes weights in their target formats and gives edges and states their scales.
-Pass encode_weights();
+Pass encode_weights(ScaleChoice choice);
 
 }  // namespace quamba2

@@ -19,7 +19,8 @@ const RecipeEntry& find_recipe(const std::string& name) {
     if (name == entry.name) return entry;
     known += (known.empty() ? "" : ", ") + std::string(entry.name);
   }
-  throw Error(ErrorCode::kUsage, "unknown recipe " + name, "", "there is none of this name", "the recipes are " + known);
+  throw Error(ErrorCode::kUsage, "unknown recipe " + name, "", "there is none of this name",
+              "the recipes are " + known);
 }
 
 std::optional<Format> table_format(int bits) {
@@ -29,7 +30,8 @@ std::optional<Format> table_format(int bits) {
     case 8: return i8_row();
     case 16: return std::nullopt;
     default:
-      throw Error(ErrorCode::kUsage, "table bits out of range", std::to_string(bits), "embedding and head take 4, 6, 8 or 16 bits");
+      throw Error(ErrorCode::kUsage, "table bits out of range", std::to_string(bits),
+                  "embedding and head take 4, 6, 8 or 16 bits");
   }
 }
 

@@ -17,8 +17,14 @@ Recipe make_w4a16(const RecipeOptions& options) {
     return std::nullopt;
   };
   rules.edge = [](const std::string&, bool) { return std::optional<Format>(); };
-  rules.state = [](const std::string& role) { return role == "ssm_state" ? std::optional<Format>(f16()) : std::nullopt; };
-  return Recipe{"w4a16", {}}.then(fold_norms()).then(set_formats(rules)).then(observe_formats()).then(encode_weights());
+  rules.state = [](const std::string& role) {
+    return role == "ssm_state" ? std::optional<Format>(f16()) : std::nullopt;
+  };
+  return Recipe{"w4a16", {}}
+      .then(fold_norms())
+      .then(set_formats(rules))
+      .then(observe_formats())
+      .then(encode_weights(ScaleChoice::kLeastSquares));
 }
 
 }  // namespace quamba2

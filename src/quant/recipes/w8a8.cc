@@ -27,7 +27,8 @@ Recipe make_w8a8(const RecipeOptions& options) {
   FormatRules rules;
   rules.weight = [table_bits](const std::string& role) -> std::optional<Format> {
     if (is_one_of(role, {"embedding.weight", "lm_head.weight"})) return table_format(table_bits);
-    if (is_one_of(role, {"in_proj.weight", "out_proj.weight", "x_proj.weight", "dt_proj.weight", "conv1d.weight"})) return i8_row();
+    if (is_one_of(role, {"in_proj.weight", "out_proj.weight", "x_proj.weight", "dt_proj.weight", "conv1d.weight"}))
+      return i8_row();
     return std::nullopt;
   };
   rules.edge = [](const std::string& role, bool feeds_linear) -> std::optional<Format> {
@@ -38,7 +39,11 @@ Recipe make_w8a8(const RecipeOptions& options) {
     if (role == "ssm_state") return i8_column();
     return std::nullopt;  // the conv state is like its input
   };
-  return Recipe{"w8a8", {}}.then(fold_norms()).then(set_formats(rules)).then(observe_formats()).then(encode_weights());
+  return Recipe{"w8a8", {}}
+      .then(fold_norms())
+      .then(set_formats(rules))
+      .then(observe_formats())
+      .then(encode_weights(ScaleChoice::kLargest));
 }
 
 }  // namespace quamba2
