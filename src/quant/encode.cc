@@ -17,7 +17,7 @@ float scale_for(const float* w, int64_t n, DType storage) {
   float most = 0;
   for (int64_t i = 0; i < n; ++i) most = std::max(most, std::fabs(w[i]));
   if (storage == DType::kI8) return most / 127.0f;
-  return 2.0f * most / static_cast<float>((1 << bits_of(storage)) - 1);
+  return most / (0.5f * static_cast<float>((1 << bits_of(storage)) - 1));
 }
 
 // Scales as their type stores them; halves stay finite.
