@@ -74,11 +74,12 @@ void Executor::tap_outputs(const Step& step) {
   }
 }
 
-void Executor::walk(RowKind rows) {
+void Executor::walk(RowKind rows, bool with_logits) {
   Stream stream = backend_->stream();
   stream.scratch = static_cast<char*>(plan_->scratch.data());
   for (const Step& step : plan_->steps) {
     if (step.rows != rows) continue;
+    if (!with_logits && plan_->graph.nodes[static_cast<size_t>(step.node)].output == plan_->graph.logits) continue;
     step.run(step, stream);
     if (tap_) tap_outputs(step);
   }
@@ -110,12 +111,21 @@ void Executor::run(std::span<const int32_t> ids, std::span<const Segment> segmen
   walk(RowKind::kTokens);
 }
 
-const float* Executor::logits(std::span<const int32_t> rows) {
+void Executor::select(std::span<const int32_t> rows) {
   QUAMBA2_CHECK(!rows.empty() && rows.size() <= static_cast<size_t>(plan_->limits.max_selected),
                 "too many rows of logits");
   for (int32_t r : rows) QUAMBA2_CHECK(r >= 0 && r < tokens_, "a row of logits is outside the last run");
   std::memcpy(plan_->selected.data(), rows.data(), rows.size_bytes());
   set_rows(RowKind::kSelected, static_cast<int32_t>(rows.size()), {});
+}
+
+void Executor::run_final_norm(std::span<const int32_t> rows) {
+  select(rows);
+  walk(RowKind::kSelected, false);
+}
+
+const float* Executor::logits(std::span<const int32_t> rows) {
+  select(rows);
   walk(RowKind::kSelected);
   const Operand& out = logits_operand();
   if (out.values.dtype == DType::kF32) return static_cast<const float*>(out.values.data);

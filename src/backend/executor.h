@@ -27,7 +27,9 @@ class Executor {
   void run(std::span<const int32_t> ids, std::span<const Segment> segments);
   // Logits of rows of the last run, at most limits().max_selected at once: [rows, V], valid until the next call.
   const float* logits(std::span<const int32_t> rows);
-  // The same in the back end's own float type (f64 for the reference).
+  // Runs what lies between the body and the head for these rows (the final norm), without the head: for taps.
+  void run_final_norm(std::span<const int32_t> rows);
+  // The logits in the back end's own float type (f64 for the reference).
   const Operand& logits_operand() const { return plan_->edges[static_cast<size_t>(plan_->graph.logits)]; }
 
   const PlanLimits& limits() const { return plan_->limits; }
@@ -47,7 +49,8 @@ class Executor {
 
  private:
   void set_rows(RowKind rows, int32_t count, std::span<const Segment> segments);
-  void walk(RowKind rows);
+  void select(std::span<const int32_t> rows);
+  void walk(RowKind rows, bool with_logits = true);
   void tap_outputs(const Step& step);
 
   std::shared_ptr<const Backend> backend_;

@@ -105,7 +105,7 @@ Ranges Calibration::observe(const Graph& graph, const std::vector<EdgeId>& edges
       if (head) {
         std::vector<int32_t> rows(static_cast<size_t>(n));
         for (int32_t i = 0; i < n; ++i) rows[static_cast<size_t>(i)] = i;
-        executor.logits(rows);
+        executor.run_final_norm(rows);
       }
       for (auto& [s, range] : out.states) observe_state(executor.plan().states[static_cast<size_t>(s)], &range);
       progress.advance(n);
