@@ -36,11 +36,29 @@ QUAMBA2_INLINE void gemv_step(F32 (&sum)[kRows][2 * kPanels], int count, const f
   }
 }
 
+// Streams of a few kilobytes end before the hardware has caught up with them: the same step of the panels that come next
+// is asked for by hand. Wider panels than the second-level cache holds are long streams, and are left to the hardware.
+template <class Codes, int kPanels>
+QUAMBA2_INLINE void prefetch_step(const char* codes, int64_t step, int64_t stride) {
+  constexpr int64_t kBytes = 2 * kLanes * Codes::kBytes;  // of a step in one panel
+  if constexpr (kBytes < 64) {
+    if (step % (64 / kBytes) != 0) return;
+  }
+#pragma GCC unroll 4
+  for (int p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 4
+    for (int64_t line = 0; line < kBytes; line += 64) {
+      __builtin_prefetch(codes + (p + kPanels) * stride + step * kBytes + line, 0, 2);
+    }
+  }
+}
+
 template <class Codes, int kRows, int kPanels>
 QUAMBA2_INLINE void gemv_accumulate(F32 (&sum)[kRows][2 * kPanels], int64_t count, const float* x, int64_t ldx,
                                     const char* codes, int64_t stride) {
   const int64_t whole = count / Codes::kStep;
   for (int64_t s = 0; s < whole; ++s) {
+    prefetch_step<Codes, kPanels>(codes, s, stride);
     gemv_step<Codes, kRows, kPanels>(sum, Codes::kStep, x + s * Codes::kStep, ldx, codes, s, stride);
   }
   const int rest = static_cast<int>(count - whole * Codes::kStep);
