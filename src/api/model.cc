@@ -71,9 +71,12 @@ std::vector<PartSize> Model::parts() const {
   }
   uint64_t scales = 0;
   int64_t count = 0;
-  for (const Edge& e : data_->graph.edges) scales += e.encoding.scales.bytes(), count += !e.encoding.scales.empty();
-  for (const State& s : data_->graph.states) scales += s.encoding.scales.bytes(), count += !s.encoding.scales.empty();
-  if (count > 0) out.push_back({"activation scales", "f32", "", count, 0, scales});
+  const auto add_scales = [&](const Tensor& t) {
+    if (!t.empty()) scales += narrowed(t).bytes(), ++count;
+  };
+  for (const Edge& e : data_->graph.edges) add_scales(e.encoding.scales);
+  for (const State& s : data_->graph.states) add_scales(s.encoding.scales);
+  if (count > 0) out.push_back({"activation scales", "bf16", "", count, 0, scales});
   return out;
 }
 

@@ -13,13 +13,19 @@ Operand Weight::operand() const {
   return out;
 }
 
+namespace {
+size_t stored_scale_bytes(const Tensor& scales) { return scales.empty() ? 0 : narrowed(scales).bytes(); }
+}  // namespace
+
 Format Weight::stored_format() const {
   Format out = format;
   if (format.levels == 0) out.storage = stored_values().dtype();
   return out;
 }
 
-size_t Weight::stored_bytes() const { return stored_values().bytes() + scales[0].bytes() + scales[1].bytes(); }
+size_t Weight::stored_bytes() const {
+  return stored_values().bytes() + stored_scale_bytes(scales[0]) + stored_scale_bytes(scales[1]);
+}
 
 Tensor Weight::stored_values() const {
   if (format.levels > 0 || values.dtype() != DType::kF32 || (stored != DType::kF16 && stored != DType::kBF16))

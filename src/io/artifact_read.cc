@@ -50,7 +50,7 @@ Weight read_packed(const Checkpoint& checkpoint, const std::string& name, int64_
   Weight out;
   out.name = name;
   out.values = packed.reinterpreted(bits == 4 ? DType::kI4 : DType::kI6, {dims[0], dims[1]});
-  out.scales[0] = require(checkpoint, scale_name(name), name);
+  out.scales[0] = widened(require(checkpoint, scale_name(name), name));
   out.format.storage = out.values.dtype();
   out.format.levels = 1;
   out.format.level[0] = level_for(out.scales[0], dims[0], dims[1], group, scale_name(name));
@@ -65,7 +65,7 @@ Weight read_int8(const Checkpoint& checkpoint, const std::string& name) {
   out.values = require(checkpoint, name, name);
   if (out.values.dtype() != DType::kI8 || out.values.shape().size() < 2)
     damaged("unsupported weight format", name, "int8 rows are expected");
-  const Tensor& scales = require(checkpoint, scale_name(name), name);
+  const Tensor scales = widened(require(checkpoint, scale_name(name), name));
   out.format.storage = DType::kI8;
   out.format.levels = 1;
   out.format.level[0] = level_for(scales, out.values.dim(0), out.values.dim(1), 0, scale_name(name));
@@ -84,8 +84,8 @@ std::map<std::string, Encoding> read_encodings(const Checkpoint& checkpoint, con
     } else if (text == "i8") {
       e.format.storage = DType::kI8;
       e.format.levels = 1;
-      e.scales = require(checkpoint, encoding_scale_name(name), name);
-      if (e.scales.dtype() != DType::kF32) damaged("unsupported scales", name, "F32 is expected");
+      e.scales = widened(require(checkpoint, encoding_scale_name(name), name));
+      if (e.scales.dtype() != DType::kF32) damaged("unsupported scales", name, "F32 or BF16 is expected");
       e.format.level[0].grain = e.scales.elements() == 1 ? Grain::kTensor : Grain::kColumn;
     } else {
       damaged("unsupported format", name, "\"" + text + "\"");

@@ -25,7 +25,7 @@ void add_weight(const Weight& weight, NamedTensors* out) {
     return;
   }
   const Tensor& values = weight.values;
-  const Tensor& scales = weight.scales[0];
+  const Tensor scales = narrowed(weight.scales[0]);
   const bool rows = weight.format.level[0].grain == Grain::kRow;
   out->push_back({scale_name(weight.name), rows ? scales.reinterpreted(scales.dtype(), {values.dim(0), 1}) : scales});
   if (values.dtype() == DType::kI8) {
@@ -42,7 +42,7 @@ void add_weight(const Weight& weight, NamedTensors* out) {
 void add_encoding(const std::string& name, const Encoding& encoding, Json* section, NamedTensors* out) {
   if (encoding.format.levels == 0 && encoding.format.storage == DType::kF32) return;
   section->set(name, name_of(encoding.format.storage));
-  if (encoding.format.levels > 0) out->push_back({encoding_scale_name(name), encoding.scales});
+  if (encoding.format.levels > 0) out->push_back({encoding_scale_name(name), narrowed(encoding.scales)});
 }
 
 std::string module_of(const std::string& weight) {

@@ -20,9 +20,9 @@ float scale_for(const float* w, int64_t n, DType storage) {
   return most / (0.5f * static_cast<float>((1 << bits_of(storage)) - 1));
 }
 
-// Scales as their type stores them; halves stay finite.
+// Scales as they are stored: halves stay finite, and f32 ones are numbers that bf16 has, which is how files hold them.
 float rounded_scale(DType dtype, float scale) {
-  if (dtype == DType::kF32) return scale;
+  if (dtype == DType::kF32) return bf16_at_least(scale);
   return f16_to_f32(std::min<uint16_t>(f32_to_f16(scale), 0x7bff));
 }
 

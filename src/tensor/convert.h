@@ -21,6 +21,12 @@ inline uint16_t f32_to_bf16(float v) {
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+// The smallest bf16 that is at least `v`, for finite v >= 0.
+inline float bf16_at_least(float v) {
+  const uint16_t near = f32_to_bf16(v);
+  return bf16_to_f32(near) >= v ? bf16_to_f32(near) : bf16_to_f32(static_cast<uint16_t>(near + 1));
+}
+
 float f16_to_f32(uint16_t v);
 uint16_t f32_to_f16(float v);  // overflow gives infinity
 

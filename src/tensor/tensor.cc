@@ -164,4 +164,19 @@ std::vector<float> to_floats(const Tensor& tensor) {
   return out;
 }
 
+Tensor narrowed(const Tensor& tensor) {
+  if (tensor.dtype() != DType::kF32) return tensor;
+  Tensor out(DType::kBF16, tensor.shape());
+  for (int64_t i = 0; i < tensor.elements(); ++i) {
+    const float v = tensor.as<const float>()[i];
+    out.as<uint16_t>()[i] = f32_to_bf16(v);
+    if (bf16_to_f32(out.as<uint16_t>()[i]) != v) return tensor;
+  }
+  return out;
+}
+
+Tensor widened(const Tensor& tensor) {
+  return tensor.dtype() == DType::kBF16 ? Tensor::from(tensor.shape(), to_floats(tensor)) : tensor;
+}
+
 }  // namespace quamba2

@@ -59,6 +59,10 @@ std::string shape_text(const std::vector<int64_t>& shape);  // "[2, 70, 96]"
 // Bytes of a contiguous tensor; sub-byte rows are padded to 32-bit words. Throws Error{kModelFile} on overflow.
 size_t storage_bytes(DType dtype, const std::vector<int64_t>& shape);
 
+// An f32 tensor as bf16 where that loses nothing; any other one as it is. `widened` is the way back.
+Tensor narrowed(const Tensor& tensor);
+Tensor widened(const Tensor& tensor);
+
 // All elements of a float tensor (f64, f32, f16, bf16), converted. Throws Error{kModelFile} for other types.
 std::vector<float> to_floats(const Tensor& tensor);
 

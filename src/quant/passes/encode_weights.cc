@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "quant/encode.h"
 #include "quant/passes/passes.h"
+#include "tensor/convert.h"
 
 namespace quamba2 {
 namespace {
@@ -16,7 +17,7 @@ Encoding encoding_for(const Format& format, const std::vector<float>* range) {
   QUAMBA2_CHECK(range != nullptr && format.storage == DType::kI8, "an integer edge without a range");
   std::vector<float> scales(*range);
   if (format.level[0].grain == Grain::kTensor) scales = {*std::max_element(range->begin(), range->end())};
-  for (float& s : scales) s /= 127.0f;
+  for (float& s : scales) s = bf16_at_least(s / 127.0f);  // files hold them as bf16
   const auto count = static_cast<int64_t>(scales.size());
   out.scales = Tensor::from({count}, scales);
   return out;

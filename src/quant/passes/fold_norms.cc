@@ -75,8 +75,10 @@ void fold(QuantModel& model, PassContext& context) {
       shift = decode_weight(bias);
       bias = make_float_weight(bias.name, {static_cast<int64_t>(shift.size())}, std::vector<float>(shift.size(), 0.0f));
     }
+    const DType stored = weight.stored;
     weight =
         make_float_weight(weight.name, {static_cast<int64_t>(scale.size())}, std::vector<float>(scale.size(), 1.0f));
+    weight.stored = stored;
     for (const Node* n : linears) fold_into(&graph, const_cast<Node*>(n), scale, shift);
     ++folded;
   }
