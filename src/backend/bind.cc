@@ -90,6 +90,7 @@ OpArgs bind(const Graph& graph, const Node& node, const Memory& memory) {
     case Op::kSsdScan: return bind_ssd_scan(b);
     case Op::kGate: return GateArgs{b.in(0), b.in(1), b.out()};
     case Op::kGatedRmsNorm: return bind_gated_rms_norm(b);
+    case Op::kHadamard: return HadamardArgs{b.in(0), b.out(), std::get<HadamardAttributes>(node.attributes).transposed};
     case Op::kAdd: return AddArgs{b.in(0), b.in(1), b.out()};
     case Op::kConvert: return ConvertArgs{b.in(0), b.out()};
   }

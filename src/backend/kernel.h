@@ -9,6 +9,7 @@
 #include "ops/elementwise.h"
 #include "ops/embed.h"
 #include "ops/gate.h"
+#include "ops/hadamard.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
 #include "ops/select_rows.h"
@@ -67,6 +68,7 @@ struct KernelTable {
   KernelRows<SsdScanArgs> ssd_scan;
   KernelRows<GateArgs> gate;
   KernelRows<GatedRmsNormArgs> gated_rms_norm;
+  KernelRows<HadamardArgs> hadamard;
   KernelRows<AddArgs> add;
   KernelRows<ConvertArgs> convert;
 };

@@ -8,8 +8,9 @@
 
 namespace quamba2 {
 
-using OpArgs = std::variant<EmbedArgs, SelectRowsArgs, RmsNormArgs, LayerNormArgs, LinearArgs, CausalConv1dArgs,
-                            SelectiveScanArgs, SsdScanArgs, GateArgs, GatedRmsNormArgs, AddArgs, ConvertArgs>;
+using OpArgs =
+    std::variant<EmbedArgs, SelectRowsArgs, RmsNormArgs, LayerNormArgs, LinearArgs, CausalConv1dArgs, SelectiveScanArgs,
+                 SsdScanArgs, GateArgs, GatedRmsNormArgs, HadamardArgs, AddArgs, ConvertArgs>;
 
 inline KernelRows<EmbedArgs> rows_of(const KernelTable& t, const EmbedArgs&) { return t.embed; }
 inline KernelRows<SelectRowsArgs> rows_of(const KernelTable& t, const SelectRowsArgs&) { return t.select_rows; }
@@ -23,6 +24,7 @@ inline KernelRows<SelectiveScanArgs> rows_of(const KernelTable& t, const Selecti
 inline KernelRows<SsdScanArgs> rows_of(const KernelTable& t, const SsdScanArgs&) { return t.ssd_scan; }
 inline KernelRows<GateArgs> rows_of(const KernelTable& t, const GateArgs&) { return t.gate; }
 inline KernelRows<GatedRmsNormArgs> rows_of(const KernelTable& t, const GatedRmsNormArgs&) { return t.gated_rms_norm; }
+inline KernelRows<HadamardArgs> rows_of(const KernelTable& t, const HadamardArgs&) { return t.hadamard; }
 inline KernelRows<AddArgs> rows_of(const KernelTable& t, const AddArgs&) { return t.add; }
 inline KernelRows<ConvertArgs> rows_of(const KernelTable& t, const ConvertArgs&) { return t.convert; }
 
@@ -69,6 +71,10 @@ void visit_inputs(GateArgs& a, F f) {
 template <class F>
 void visit_inputs(GatedRmsNormArgs& a, F f) {
   f(a.y), f(a.z);
+}
+template <class F>
+void visit_inputs(HadamardArgs& a, F f) {
+  f(a.x);
 }
 template <class F>
 void visit_inputs(AddArgs& a, F f) {

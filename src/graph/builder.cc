@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "quamba2/error.h"
+#include "tensor/hadamard.h"
 
 namespace quamba2 {
 namespace {
@@ -186,12 +187,22 @@ EdgeId GraphBuilder::gated_rms_norm(EdgeId y, EdgeId z, int32_t weight, const Ga
   return append(Op::kGatedRmsNorm, name, {y, z}, graph_.edges[static_cast<size_t>(y)].columns, {weight}, attributes);
 }
 
+EdgeId GraphBuilder::hadamard(EdgeId x, bool transposed, const std::string& name) {
+  const int32_t columns = graph_.edges[static_cast<size_t>(x)].columns;
+  QUAMBA2_CHECK(has_hadamard(columns), scope_ + name + ": no Hadamard matrix of order " + std::to_string(columns));
+  return append(Op::kHadamard, name, {x}, columns, {}, HadamardAttributes{transposed});
+}
+
 EdgeId GraphBuilder::add(EdgeId a, EdgeId b, const std::string& name) {
   const int32_t writer = graph_.producer(b);
   if (writer != kNone && graph_.nodes[static_cast<size_t>(writer)].op == Op::kLinear) {
     require_width(graph_.nodes[static_cast<size_t>(writer)].weights[0], 0, a);
   }
   return append(Op::kAdd, name, {a, b}, graph_.edges[static_cast<size_t>(a)].columns, {});
+}
+
+EdgeId GraphBuilder::convert(EdgeId x, const std::string& name) {
+  return append(Op::kConvert, name, {x}, graph_.edges[static_cast<size_t>(x)].columns, {});
 }
 
 Graph GraphBuilder::finish(EdgeId logits) {

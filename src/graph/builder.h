@@ -56,7 +56,11 @@ class GraphBuilder {
   EdgeId gate(EdgeId y, EdgeId z, const std::string& name);
   EdgeId gated_rms_norm(EdgeId y, EdgeId z, int32_t weight, const GatedNormAttributes& attributes,
                         const std::string& name);
+  // H x, or H^T x; the width must have a Hadamard matrix (tensor/hadamard.h).
+  EdgeId hadamard(EdgeId x, bool transposed, const std::string& name);
   EdgeId add(EdgeId a, EdgeId b, const std::string& name);
+  // The same numbers in the format of another edge.
+  EdgeId convert(EdgeId x, const std::string& name);
 
   // Checks the list and gives it away.
   Graph finish(EdgeId logits);

@@ -20,6 +20,7 @@ const char* name_of(Op op) {
     case Op::kSsdScan: return "ssd_scan";
     case Op::kGate: return "gate";
     case Op::kGatedRmsNorm: return "gated_rms_norm";
+    case Op::kHadamard: return "hadamard";
     case Op::kAdd: return "add";
     case Op::kConvert: return "convert";
   }

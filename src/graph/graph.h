@@ -59,6 +59,7 @@ enum class Op : uint8_t {
   kSsdScan,
   kGate,
   kGatedRmsNorm,
+  kHadamard,
   kAdd,
   kConvert
 };
@@ -80,7 +81,11 @@ struct SsdAttributes {
   int32_t groups = 1;
   double dt_min = 0, dt_max = 0;
 };
-using Attributes = std::variant<std::monostate, NormAttributes, GatedNormAttributes, ConvAttributes, SsdAttributes>;
+struct HadamardAttributes {
+  bool transposed = false;
+};
+using Attributes = std::variant<std::monostate, NormAttributes, GatedNormAttributes, ConvAttributes, SsdAttributes,
+                                HadamardAttributes>;
 
 struct Node {
   Op op;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "ops/reference/math.h"
+#include "tensor/hadamard.h"
 #include "tensor/operand.h"
 
 namespace quamba2::testing {
@@ -128,6 +129,25 @@ Bounds bounds(const GatedRmsNormArgs& exact, const GatedRmsNormArgs&) {
   const double tiny = kTiny / std::sqrt(exact.eps);
   for (size_t i = 0; i < out.size(); ++i) {
     out[i] = std::fabs(out[i]) * relative + tiny * (1 + std::fabs(y[i])) * (1 + std::fabs(w[i % w.size()]));
+  }
+  return {out};
+}
+
+Bounds bounds(const HadamardArgs& exact, const HadamardArgs&) {
+  const int64_t width = row_length(exact.x.values);
+  const std::vector<double> x = decode(exact.x);
+  // A result is a sum of +-x over sqrt(D). On its way a term passes at most 16 additions inside a vector, one a level
+  // above and m in the core; three roundings make the scale, one applies it.
+  double levels = 0;
+  for (int64_t n = width; n > 1; n /= 2) ++levels;
+  const double relative = gamma(16 + levels + hadamard_core_order(width) + 4 + kCodec);
+  std::vector<double> out(x.size());
+  for (size_t begin = 0; begin < x.size(); begin += at(width)) {
+    double sum = 0;
+    for (size_t i = begin; i < begin + at(width); ++i) sum += std::fabs(x[i]);
+    for (size_t i = begin; i < begin + at(width); ++i) {
+      out[i] = relative * sum / std::sqrt(static_cast<double>(width)) + kTiny;
+    }
   }
   return {out};
 }

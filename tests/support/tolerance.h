@@ -10,6 +10,7 @@
 #include "ops/causal_conv1d.h"
 #include "ops/elementwise.h"
 #include "ops/gate.h"
+#include "ops/hadamard.h"
 #include "ops/norm.h"
 #include "ops/select_rows.h"
 #include "ops/selective_scan.h"
@@ -29,6 +30,7 @@ Bounds bounds(const RmsNormArgs& exact, const RmsNormArgs& initial);
 Bounds bounds(const LayerNormArgs& exact, const LayerNormArgs& initial);
 Bounds bounds(const GateArgs& exact, const GateArgs& initial);
 Bounds bounds(const GatedRmsNormArgs& exact, const GatedRmsNormArgs& initial);
+Bounds bounds(const HadamardArgs& exact, const HadamardArgs& initial);
 Bounds bounds(const AddArgs& exact, const AddArgs& initial);
 Bounds bounds(const ConvertArgs& exact, const ConvertArgs& initial);
 Bounds bounds(const SelectRowsArgs& exact, const SelectRowsArgs& initial);

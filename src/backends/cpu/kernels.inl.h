@@ -4,6 +4,7 @@
 #include "backends/cpu/isa/tables.h"
 #include "backends/cpu/math.inl.h"
 #include "backends/cpu/weight_row.inl.h"
+#include "tensor/hadamard.h"
 
 #include "backends/cpu/embed.inl.h"
 #include "backends/cpu/linear.inl.h"
@@ -13,6 +14,8 @@
 #include "backends/cpu/norm.inl.h"
 
 #include "backends/cpu/elementwise.inl.h"
+
+#include "backends/cpu/hadamard.inl.h"
 
 #include "backends/cpu/causal_conv1d.inl.h"
 
@@ -42,6 +45,7 @@ extern constinit const KernelTable QUAMBA2_ISA_TABLE = {
     .ssd_scan = QUAMBA2_ROWS(QUAMBA2_ISA::kSsdScanRows),
     .gate = QUAMBA2_ROWS(QUAMBA2_ISA::kGateRows),
     .gated_rms_norm = QUAMBA2_ROWS(QUAMBA2_ISA::kGatedRmsNormRows),
+    .hadamard = QUAMBA2_ROWS(QUAMBA2_ISA::kHadamardRows),
     .add = QUAMBA2_ROWS(QUAMBA2_ISA::kAddRows),
     .convert = QUAMBA2_ROWS(QUAMBA2_ISA::kConvertRows),
 };

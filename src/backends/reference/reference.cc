@@ -30,6 +30,7 @@ class ReferenceBackend : public Backend {
         Row<SsdScanArgs, reference_ssd_scan>::rows,
         Row<GateArgs, reference_gate>::rows,
         Row<GatedRmsNormArgs, reference_gated_rms_norm>::rows,
+        Row<HadamardArgs, reference_hadamard>::rows,
         Row<AddArgs, reference_add>::rows,
         Row<ConvertArgs, reference_convert>::rows,
     };
