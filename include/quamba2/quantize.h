@@ -23,10 +23,13 @@ struct QuantizeOptions {
   std::vector<std::string> skip = {};  // names of passes that are left out (only such as keep the function)
 };
 
+// One pass over one part of the model.
 struct PassReport {
+  std::string part;  // "layer 3", "head"
   std::string pass;
   double seconds = 0;
-  std::string detail;  // "max|dlogit| 3e-6", "24 layers, 65,536 tokens"
+  std::string detail;  // "moved 3e-6", "65,536 tokens"
+  double error = -1;   // of the line that ends a layer: relative error of what it adds to the stream; negative elsewhere
 };
 
 struct QuantizeReport {

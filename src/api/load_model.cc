@@ -6,11 +6,16 @@
 
 namespace quamba2 {
 
+ModelData assemble(Artifact artifact, const Json& config, const std::string& directory) {
+  ModelData model = build_model(config, std::move(artifact.weights), directory, artifact.transforms);
+  apply_encodings(artifact, &model);
+  return model;
+}
+
 ModelData load_model(const std::string& path_or_name) {
   const Checkpoint checkpoint = load_checkpoint(path_or_name);
-  Artifact artifact = read_artifact(checkpoint);
-  ModelData model = build_model(checkpoint.config, std::move(artifact.weights), checkpoint.directory);
-  apply_encodings(artifact, &model);
+  ModelData model = assemble(read_artifact(checkpoint), checkpoint.config, checkpoint.directory);
+  check_finite(model.graph);
   return model;
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/json.h"
-#include "graph/weight.h"
+#include "graph/model.h"
 
 namespace quamba2 {
 
@@ -20,6 +20,7 @@ struct MixerConfig {
   double dt_min = 0, dt_max = 0;  // dt_limit; dt_max may be infinite
   double norm_eps = 1e-5;         // of the gated norm
   double dtbc_norm_eps = kUnset;  // Falcon-Mamba's parameter-free norms of dt, B and C; kUnset: none
+  Transforms transforms;          // of the quantizer, no part of config.json's own fields
 };
 
 struct ModelConfig {

@@ -74,6 +74,39 @@ bool has_non_finite(const Tensor& t) {
   return bad != 0;
 }
 
+// The norm in front of a mixer or the head. `space` is what its channels are: a norm whose weights act in the original
+// basis of a rotated stream is no part of it.
+EdgeId emit_norm(GraphBuilder& g, const ModelConfig& config, const std::string& weight, EdgeId h,
+                 const std::string& name, Space space = Space::kResidual) {
+  const Axis axis{{space, config.d_model}};
+  const int32_t w = g.require_f32(weight + ".weight", {config.d_model});
+  g.label(w, {axis});
+  if (config.rms_norm) return g.rms_norm(h, w, config.norm_eps, name);
+  const int32_t bias = g.find_f32(weight + ".bias", {config.d_model});
+  g.label(bias, {axis});
+  return g.layer_norm(h, w, bias, config.norm_eps, name);
+}
+
+// A head with its own table absorbs the rotation of the stream. One that shares the embedding's cannot absorb the norm's
+// weights: the stream is turned back, normalised, and turned again (method.md 3).
+EdgeId emit_head(GraphBuilder& g, const ModelConfig& config, EdgeId h, int32_t table, bool tied) {
+  g.set_scope("head.");
+  EdgeId u = g.select_rows(h, "selected");
+  const bool turned = tied && config.mixer.transforms.residual;
+  if (turned) u = g.hadamard(u, true, "turned_back");
+  u = emit_norm(g, config, "backbone.norm_f", u, turned ? "normed" : "u", turned ? Space::kNone : Space::kResidual);
+  if (turned) u = g.hadamard(u, false, "u");
+  return g.linear(u, table, kNone, "logits");
+}
+
+int64_t count_layers(const WeightMap& weights) {
+  int64_t n = 0;
+  while (weights.count("backbone.layers." + std::to_string(n) + ".norm.weight")) ++n;
+  return n;
+}
+
+}  // namespace
+
 void check_finite(const Graph& graph) {
   for (const Weight& weight : graph.weights) {
     for (const Tensor* t : {&weight.values, &weight.scales[0], &weight.scales[1]}) {
@@ -85,23 +118,10 @@ void check_finite(const Graph& graph) {
   }
 }
 
-EdgeId emit_norm(GraphBuilder& g, const ModelConfig& config, const std::string& weight, EdgeId h,
-                 const std::string& name) {
-  const int32_t w = g.require_f32(weight + ".weight", {config.d_model});
-  if (config.rms_norm) return g.rms_norm(h, w, config.norm_eps, name);
-  return g.layer_norm(h, w, g.find_f32(weight + ".bias", {config.d_model}), config.norm_eps, name);
-}
-
-int64_t count_layers(const WeightMap& weights) {
-  int64_t n = 0;
-  while (weights.count("backbone.layers." + std::to_string(n) + ".norm.weight")) ++n;
-  return n;
-}
-
-}  // namespace
-
-ModelData build_model(const Json& json, WeightMap weights, const std::string& directory) {
+ModelData build_model(const Json& json, WeightMap weights, const std::string& directory,
+                      const Transforms& transforms) {
   ModelConfig config = parse_config(json, join_path(directory, "config.json"));
+  config.mixer.transforms = transforms;
   const Names names = find_names(weights);
   const bool tied = is_tied(config, weights, names);
   if (tied) weights.erase(names.head);
@@ -118,6 +138,9 @@ ModelData build_model(const Json& json, WeightMap weights, const std::string& di
   if (config.vocab_size == kUnset) config.vocab_size = rows;
   if (config.vocab_size > rows) agree("vocab_size", config.vocab_size, rows, names.embedding);
 
+  const std::vector<Axis> table_axes{{{Space::kNone, rows}}, {{Space::kResidual, config.d_model}}};
+  g.label(table, table_axes);
+
   EdgeId h = g.embed(table, "embedding");
   for (int64_t i = 0; i < config.n_layer; ++i) {
     const std::string layer = "layers." + std::to_string(i) + ".";
@@ -125,10 +148,9 @@ ModelData build_model(const Json& json, WeightMap weights, const std::string& di
     const EdgeId u = emit_norm(g, config, "backbone." + layer + "norm", h, "u");
     h = g.add(h, family->emit_mixer(g, config.mixer, "backbone." + layer + "mixer.", u), "residual");
   }
-  g.set_scope("head.");
-  const EdgeId u = emit_norm(g, config, "backbone.norm_f", g.select_rows(h, "selected"), "u");
   const int32_t head = tied ? table : g.require(names.head, {rows, config.d_model});
-  const EdgeId logits = g.linear(u, head, kNone, "logits");
+  g.label(head, table_axes);
+  const EdgeId logits = emit_head(g, config, h, head, tied);
 
   ModelData model;
   for (const std::string& name : g.unused()) log(LogLevel::kWarning, "tensor " + name + " is not used by this model");
@@ -140,8 +162,8 @@ ModelData build_model(const Json& json, WeightMap weights, const std::string& di
   model.n_layer = config.n_layer;
   model.vocab_size = config.vocab_size;
   model.tied = tied;
+  model.transforms = transforms;
   model.graph = g.finish(logits);
-  check_finite(model.graph);
   return model;
 }
 

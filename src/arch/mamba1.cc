@@ -29,16 +29,32 @@ Mamba1Weights find_weights(GraphBuilder& g, const MixerConfig& config, const std
   return w;
 }
 
+void label_weights(GraphBuilder& g, const Mamba1Weights& w, bool rotated) {
+  const Axis residual{{Space::kResidual, g.shape_of(w.out_proj)[0]}}, channels{{Space::kChannel, w.E}};
+  const auto plain = [](int64_t n) { return Axis{{Space::kNone, n}}; };
+  const Axis two{{Space::kChannel, w.E}, {Space::kChannel, w.E}};
+  g.label(w.in_proj, {two, residual});
+  g.label(w.in_bias, {two});
+  g.label(w.conv, {channels, plain(g.shape_of(w.conv)[1])});
+  g.label(w.x_proj, {plain(w.R + 2 * w.N), channels});
+  g.label(w.dt_proj, {channels, plain(w.R)});
+  g.label(w.a_log, {channels, plain(w.N)});
+  for (int32_t vector : {w.conv_bias, w.d, w.dt_bias}) g.label(vector, {channels});
+  g.label(w.out_proj, {residual, {{rotated ? Space::kRotated : Space::kChannel, w.E}}});
+  g.label(w.out_bias, {residual});
+}
+
 }  // namespace
 
 EdgeId emit_mamba1(GraphBuilder& g, const MixerConfig& config, const std::string& prefix, EdgeId u) {
   const Mamba1Weights w = find_weights(g, config, prefix);
+  label_weights(g, w, config.transforms.inner);
   const auto [x_in, z] =
       g.split(g.linear(u, w.in_proj, w.in_bias, "in_proj"), std::array{std::pair{"x_in", w.E}, std::pair{"z", w.E}});
   const EdgeId x = g.causal_conv1d(x_in, w.conv, w.conv_bias, Activation::kSilu, "x");
   const bool normed = config.dtbc_norm_eps != kUnset;
   auto [dt_low, b, c] =
-      g.split(g.linear(x, w.x_proj, kNone, "x_proj"),
+      g.split(g.linear(config.transforms.x_proj_row ? g.convert(x, "x_row") : x, w.x_proj, kNone, "x_proj"),
               std::array{std::pair{normed ? "dt_raw" : "dt_low", w.R}, std::pair{normed ? "b_raw" : "b", w.N},
                          std::pair{normed ? "c_raw" : "c", w.N}});
   if (normed) {
@@ -48,7 +64,9 @@ EdgeId emit_mamba1(GraphBuilder& g, const MixerConfig& config, const std::string
   }
   const EdgeId dt = g.linear(dt_low, w.dt_proj, kNone, "dt");  // its bias enters the softplus
   const EdgeId y = g.selective_scan(x, dt, b, c, w.a_log, w.d, w.dt_bias, "y");
-  return g.linear(g.gate(y, z, "v"), w.out_proj, w.out_bias, "out_proj");
+  EdgeId v = g.gate(y, z, "v");
+  if (config.transforms.inner) v = g.hadamard(v, false, "rotated");
+  return g.linear(v, w.out_proj, w.out_bias, "out_proj");
 }
 
 }  // namespace quamba2

@@ -58,10 +58,30 @@ Mamba2Weights find_weights(GraphBuilder& g, const MixerConfig& config, const std
   return w;
 }
 
+void label_weights(GraphBuilder& g, const Mamba2Weights& w, bool rotated) {
+  const auto plain = [](int64_t n) { return Axis{{Space::kNone, n}}; };
+  const Axis residual{{Space::kResidual, g.shape_of(w.out_proj)[0]}}, channels{{Space::kChannel, w.E}};
+  const Axis heads{{Space::kHead, w.H}};
+  const AxisRun beside{Space::kPlain, w.M}, states{Space::kGroupState, w.G * w.N};
+  const Axis rows{beside, beside, channels[0], channels[0], states, states, heads[0]};
+  const Axis conv{channels[0], states, states};
+  g.label(w.in_proj, {rows, residual});
+  g.label(w.in_bias, {rows});
+  g.label(w.conv, {conv, plain(g.shape_of(w.conv)[1])});
+  g.label(w.conv_bias, {conv});
+  g.label(w.a_log, {heads});
+  g.label(w.dt_bias, {heads});
+  g.label(w.d, {g.shape_of(w.d)[0] == w.H ? heads : channels});
+  g.label(w.norm, {channels});
+  g.label(w.out_proj, {residual, rotated ? Axis{{Space::kRotated, w.M + w.E}} : Axis{beside, channels[0]}});
+  g.label(w.out_bias, {residual});
+}
+
 }  // namespace
 
 EdgeId emit_mamba2(GraphBuilder& g, const MixerConfig& config, const std::string& prefix, EdgeId u) {
   const Mamba2Weights w = find_weights(g, config, prefix);
+  label_weights(g, w, config.transforms.inner);
   const auto [z0, x0, z, xbc, dt] = g.split(g.linear(u, w.in_proj, w.in_bias, "in_proj"),
                                             std::array{std::pair{"z0", w.M}, std::pair{"x0", w.M}, std::pair{"z", w.E},
                                                        std::pair{"xbc", w.E + 2 * w.G * w.N}, std::pair{"dt", w.H}});
@@ -74,7 +94,8 @@ EdgeId emit_mamba2(GraphBuilder& g, const MixerConfig& config, const std::string
       w.norm == kNone ? g.gate(y, z, "gated")
                       : g.gated_rms_norm(y, z, w.norm, {config.norm_eps, groups, config.norm_before_gate}, "gated");
   // Where the recurrence covers part of the inner width, the rest is a plain gated product beside it.
-  const EdgeId v = w.M == 0 ? gated : g.concat({g.gate(x0, z0, "gated0"), gated}, "v");
+  EdgeId v = w.M == 0 ? gated : g.concat({g.gate(x0, z0, "gated0"), gated}, "v");
+  if (config.transforms.inner) v = g.hadamard(v, false, "rotated");
   return g.linear(v, w.out_proj, w.out_bias, "out_proj");
 }
 

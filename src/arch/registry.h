@@ -25,7 +25,11 @@ const Family* find_family_by_layer(const std::string& layer);
 std::string family_list();  // "mamba, mamba2, falcon_mamba"
 
 // Builds the model from its config and weights. Weights that no operation uses are reported as a warning. Throws
-// Error{kModelFile} naming tensor and field where they do not fit, or where a weight is not finite.
-ModelData build_model(const Json& config, WeightMap weights, const std::string& directory);
+// Error{kModelFile} naming tensor and field where they do not fit.
+ModelData build_model(const Json& config, WeightMap weights, const std::string& directory,
+                      const Transforms& transforms = {});
+
+// Throws Error{kModelFile} naming a weight that holds NaN or infinity. Reads all weights once.
+void check_finite(const Graph& graph);
 
 }  // namespace quamba2

@@ -102,6 +102,7 @@ std::vector<Lifetime> lifetimes(const Graph& graph, bool keep) {
     l.last = std::max(l.last, step);
   };
   const int steps = static_cast<int>(graph.nodes.size());
+  if (graph.input != kNone) use(graph.input, 0);
   for (int i = 0; i < steps; ++i) {
     const Node& node = graph.nodes[static_cast<size_t>(i)];
     for (EdgeId input : node.inputs) use(input, i);

@@ -85,29 +85,52 @@ void Executor::walk(RowKind rows, bool with_logits) {
   }
 }
 
-void Executor::run(std::span<const int32_t> ids, std::span<const Segment> segments) {
+namespace {
+
+[[noreturn]] void invalid_batch(const std::string& why) { throw Error(ErrorCode::kUsage, "invalid batch", "", why); }
+
+}  // namespace
+
+void Executor::check_segments(int64_t tokens, std::span<const Segment> segments) const {
   const PlanLimits& most = plan_->limits;
-  const auto fail = [](const std::string& why) { throw Error(ErrorCode::kUsage, "invalid batch", "", why); };
-  if (ids.empty() || ids.size() > static_cast<size_t>(most.max_tokens)) {
-    fail(std::to_string(ids.size()) + " tokens, 1 to " + std::to_string(most.max_tokens) + " are possible");
-  }
-  const int32_t rows = table_rows();
-  for (int32_t id : ids) {
-    if (id < 0 || id >= rows)
-      fail("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(rows));
-  }
-  int32_t at = 0;
+  if (tokens < 1 || tokens > most.max_tokens)
+    invalid_batch(std::to_string(tokens) + " tokens, 1 to " + std::to_string(most.max_tokens) + " are possible");
+  int64_t at = 0;
   std::vector<bool> seen(static_cast<size_t>(most.max_sequences), false);
   for (const Segment& s : segments) {
-    if (s.begin != at || s.length < 1 || s.slot < 0 || s.slot >= most.max_sequences) fail("a segment is out of range");
-    if (seen[static_cast<size_t>(s.slot)]) fail("slot " + std::to_string(s.slot) + " appears twice");
+    if (s.begin != at || s.length < 1 || s.slot < 0 || s.slot >= most.max_sequences)
+      invalid_batch("a segment is out of range");
+    if (seen[static_cast<size_t>(s.slot)]) invalid_batch("slot " + std::to_string(s.slot) + " appears twice");
     seen[static_cast<size_t>(s.slot)] = true;
     at += s.length;
   }
-  if (at != static_cast<int32_t>(ids.size())) fail("the segments do not cover the tokens");
+  if (at != tokens) invalid_batch("the segments do not cover the tokens");
+}
 
+void Executor::run(std::span<const int32_t> ids, std::span<const Segment> segments) {
+  check_segments(static_cast<int64_t>(ids.size()), segments);
+  const int32_t rows = table_rows();
+  for (int32_t id : ids) {
+    if (id < 0 || id >= rows)
+      invalid_batch("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(rows));
+  }
   std::memcpy(plan_->ids.data(), ids.data(), ids.size_bytes());
-  set_rows(RowKind::kTokens, at, segments);
+  set_rows(RowKind::kTokens, static_cast<int32_t>(ids.size()), segments);
+  walk(RowKind::kTokens);
+}
+
+void Executor::run_part(std::span<const float> input, std::span<const Segment> segments) {
+  QUAMBA2_CHECK(plan_->graph.input != kNone, "the graph is no part of a model");
+  const Operand& to = plan_->edges[static_cast<size_t>(plan_->graph.input)];
+  const auto columns = static_cast<size_t>(to.values.dim[1]), tokens = input.size() / columns;
+  QUAMBA2_CHECK(tokens * columns == input.size(), "the input has another width");
+  check_segments(static_cast<int64_t>(tokens), segments);
+  if (to.values.dtype == DType::kF64) {
+    std::copy(input.begin(), input.end(), static_cast<double*>(to.values.data));
+  } else {
+    std::memcpy(to.values.data, input.data(), input.size_bytes());
+  }
+  set_rows(RowKind::kTokens, static_cast<int32_t>(tokens), segments);
   walk(RowKind::kTokens);
 }
 

@@ -25,6 +25,8 @@ class Executor {
   // Segments are in ascending order and cover `ids`; slots differ. Throws Error{kUsage} for ids outside the vocabulary
   // or calls beyond the limits.
   void run(std::span<const int32_t> ids, std::span<const Segment> segments);
+  // The same for a graph that is a part of a model: rows of its input, as many as the segments cover.
+  void run_part(std::span<const float> input, std::span<const Segment> segments);
   // Logits of rows of the last run, at most limits().max_selected at once: [rows, V], valid until the next call.
   const float* logits(std::span<const int32_t> rows);
   // Runs what lies between the body and the head for these rows (the final norm), without the head: for taps.
@@ -48,6 +50,7 @@ class Executor {
   void set_tap(Tap tap) { tap_ = std::move(tap); }
 
  private:
+  void check_segments(int64_t tokens, std::span<const Segment> segments) const;
   void set_rows(RowKind rows, int32_t count, std::span<const Segment> segments);
   void select(std::span<const int32_t> rows);
   void walk(RowKind rows, bool with_logits = true);

@@ -76,6 +76,18 @@ const std::vector<int64_t>& GraphBuilder::shape_of(int32_t weight) const {
   return graph_.weights[static_cast<size_t>(weight)].values.shape();
 }
 
+void GraphBuilder::label(int32_t weight, std::vector<Axis> axes) {
+  if (weight == kNone) return;
+  Weight& w = graph_.weights[static_cast<size_t>(weight)];
+  QUAMBA2_CHECK(axes.size() == w.values.shape().size(), w.name);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    int64_t length = 0;
+    for (const AxisRun& run : axes[i]) length += run.length;
+    QUAMBA2_CHECK(length == w.values.dim(i), w.name);
+  }
+  w.axes = std::move(axes);
+}
+
 void GraphBuilder::require_width(int32_t weight, size_t dimension, EdgeId edge) const {
   const int64_t has = shape_of(weight)[dimension], needs = graph_.edges[static_cast<size_t>(edge)].columns;
   if (has == needs) return;

@@ -28,6 +28,8 @@ class GraphBuilder {
   int32_t require_f32(const std::string& name, const std::vector<int64_t>& shape);
   int32_t find_f32(const std::string& name, const std::vector<int64_t>& shape);
   const std::vector<int64_t>& shape_of(int32_t weight) const;
+  // Says what the dimensions of a weight mean; kNone is passed over. Lengths must add up to the shape.
+  void label(int32_t weight, std::vector<Axis> axes);
 
   EdgeId embed(int32_t table, const std::string& name);
   EdgeId select_rows(EdgeId x, const std::string& name);

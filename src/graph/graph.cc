@@ -106,6 +106,7 @@ std::string encoding_text(const Encoding& encoding) { return format_text(encodin
 
 void verify(const Graph& graph) {
   Written written(graph);
+  if (graph.input != kNone) written.write(graph.input);
   for (const Node& node : graph.nodes) {
     for (EdgeId input : node.inputs) QUAMBA2_CHECK(written.readable(input), node.name + " reads an edge too early");
     for (int32_t w : node.weights) {

@@ -102,7 +102,8 @@ struct Graph {
   std::vector<Node> nodes;
   std::vector<Weight> weights;
   std::vector<State> states;
-  EdgeId logits = kNone;
+  EdgeId logits = kNone;  // of a part of a model: what it computes
+  EdgeId input = kNone;   // of a part of a model: what the caller fills in
 
   EdgeId find_edge(const std::string& name) const;               // kNone where absent
   int32_t find_state(const std::string& name) const;             // kNone where absent

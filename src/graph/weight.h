@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/space.h"
 #include "tensor/tensor.h"
 
 namespace quamba2 {
@@ -18,6 +19,7 @@ struct Weight {
   Format format;
   // Small parameters are widened to f32 in memory; this is what the checkpoint stores and what is written again.
   DType stored = DType::kF32;
+  std::vector<Axis> axes;  // a label a dimension; empty where nothing is known
 
   Operand operand() const;
   // As on disk, scales included. A widened parameter that changed in the meantime is stored as it is in memory.

@@ -3,19 +3,12 @@
 // config.json has a compressed-tensors `quantization_config` with our own settings under its key `quamba2`.
 #pragma once
 
-#include <map>
 #include <string>
 
-#include "graph/model.h"
+#include "graph/artifact.h"
 #include "io/checkpoint.h"
 
 namespace quamba2 {
-
-struct Artifact {
-  WeightMap weights;
-  std::map<std::string, Encoding> edges, states;  // by name; only those that are not plain f32
-  std::string recipe;                             // empty for an unquantized checkpoint
-};
 
 // Groups the tensors of a checkpoint into weights. Throws Error{kModelFile} for quantization methods that are not ours,
 // for tensors that are missing beside a packed one, and for shapes that disagree.

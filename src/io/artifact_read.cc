@@ -95,6 +95,23 @@ std::map<std::string, Encoding> read_encodings(const Checkpoint& checkpoint, con
   return out;
 }
 
+// Each transform says which one it is, so that a reader that knows fewer of them stops here.
+Transforms read_transforms(const Json* section) {
+  Transforms out;
+  if (!section) return out;
+  for (const auto& [name, value] : section->as_object("transforms")) {
+    const std::string& kind = value.as_string(name);
+    bool* known = name == "residual" ? &out.residual
+                  : name == "inner"  ? &out.inner
+                  : name == "x_proj" ? &out.x_proj_row
+                                     : nullptr;
+    if (!known || kind != (name == "x_proj" ? "row" : "hadamard"))
+      damaged("unsupported transform", "quantization_config.quamba2.transforms." + name, "\"" + kind + "\"");
+    *known = true;
+  }
+  return out;
+}
+
 const Json* our_settings(const Checkpoint& checkpoint) {
   const Json* quantization = checkpoint.config.find("quantization_config");
   if (!quantization) return nullptr;
@@ -121,6 +138,7 @@ Artifact read_artifact(const Checkpoint& checkpoint) {
   const Json* ours = our_settings(checkpoint);
   if (ours) {
     out.recipe = ours->get("recipe", "?");
+    out.transforms = read_transforms(ours->find("transforms"));
     const Json* weights = ours->find("weights");
     if (!weights)
       damaged("missing section", "quantization_config.quamba2.weights", "it lists the formats of the weights");

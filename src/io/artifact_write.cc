@@ -103,6 +103,11 @@ Json quantization_config(const ModelData& model, NamedTensors* tensors) {
   Json ours;
   ours.set("version", kArtifactVersion);
   ours.set("recipe", model.recipe);
+  Json transforms(Json::Object{});
+  if (model.transforms.residual) transforms.set("residual", "hadamard");
+  if (model.transforms.inner) transforms.set("inner", "hadamard");
+  if (model.transforms.x_proj_row) transforms.set("x_proj", "row");
+  ours.set("transforms", std::move(transforms));
   ours.set("weights", describe_weights(model.graph));
   ours.set("edges", std::move(edges));
   ours.set("states", std::move(states));

@@ -3,131 +3,181 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
-#include "backend/executor.h"
 #include "base/check.h"
-#include "base/log.h"
 #include "base/random.h"
+#include "graph/part.h"
 #include "quamba2/error.h"
+#include "quant/observers.h"
+#include "tensor/hadamard.h"
+#include "tensor/operand.h"
 
 namespace quamba2 {
 namespace {
 
 // States are looked at after every piece of this many tokens: often enough to see their peaks, seldom enough to be cheap.
-constexpr int32_t kPiece = 64;
+constexpr int64_t kStatePiece = 64;
+constexpr int64_t kPiece = 512;
 constexpr int32_t kProbeTokens = 48;
+constexpr size_t kErrorWindows = 8;
 
-// Widens `range` to what lies in `rows` rows of `columns` floats. Magnitudes are compared as bits, which orders NaN and
-// infinity above every number, so that neither can be missed.
-void widen(const float* data, int64_t rows, int64_t columns, int64_t stride, std::vector<float>* range) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* row = data + r * stride;
-    for (int64_t c = 0; c < columns; ++c) {
-      const float v = std::fabs(row[c]);
-      float& most = (*range)[static_cast<size_t>(c)];
-      most = v <= most ? most : v;
-    }
-  }
+const float* rows_of(const Operand& values, std::vector<float>* buffer) {
+  const TensorView& v = values.values;
+  if (v.dtype == DType::kF32 && v.stride[0] == v.dim[1]) return static_cast<const float*>(v.data);
+  const std::vector<double> wide = decode(values);
+  buffer->assign(wide.begin(), wide.end());
+  return buffer->data();
 }
 
-void check_finite(const std::vector<float>& range, const std::string& name) {
-  for (size_t c = 0; c < range.size(); ++c) {
-    if (std::isfinite(range[c])) continue;
-    throw Error(ErrorCode::kRuntime, "activation is not finite", name,
-                "column " + std::to_string(c) + " became NaN or infinite on the calibration text",
-                "check the checkpoint; other calibration text may avoid it");
-  }
+// What an executor computed in its last call: [count, columns].
+const float* output_of(const Executor& executor) {
+  const Operand& out = executor.logits_operand();
+  QUAMBA2_CHECK(out.values.dtype == DType::kF32, "the output of a part is f32");
+  return static_cast<const float*>(out.values.data);
 }
 
-void observe_state(const Operand& state, std::vector<float>* range) {
-  const TensorView& v = state.values;
-  const auto* data = static_cast<const float*>(v.data);
-  if (v.rank == 3) {  // [1, N, E]
-    widen(data, v.dim[1], v.dim[2], v.stride[1], range);
-    return;
-  }
-  std::vector<float> head(static_cast<size_t>(v.dim[3]));  // [1, H, N, P]
-  for (int32_t h = 0; h < v.dim[1]; ++h) {
-    const auto at = range->begin() + h * v.dim[3];
-    std::copy(at, at + v.dim[3], head.begin());
-    widen(data + static_cast<int64_t>(h) * v.stride[1], v.dim[2], v.dim[3], v.stride[2], &head);
-    std::copy(head.begin(), head.end(), at);
-  }
-}
-
-size_t channels_of(const State& state) {
-  const auto channels = static_cast<size_t>(state.shape.back());
-  return state.shape.size() == 3 ? channels * static_cast<size_t>(state.shape[0]) : channels;
+void turn_rows(std::vector<float>* rows, int64_t width, bool back) {
+  for (size_t at = 0; at < rows->size(); at += static_cast<size_t>(width))
+    hadamard_transform(rows->data() + at, width, back);
 }
 
 }  // namespace
 
 Calibration::Calibration(std::shared_ptr<const Backend> backend, std::vector<std::vector<int32_t>> windows)
-    : backend_(std::move(backend)), windows_(std::move(windows)) {}
+    : backend_(std::move(backend)), ids_(std::move(windows)) {}
 
 int64_t Calibration::tokens() const {
   int64_t n = 0;
-  for (const auto& w : windows_) n += static_cast<int64_t>(w.size());
+  for (const auto& w : ids_) n += static_cast<int64_t>(w.size());
   return n;
 }
 
-Ranges Calibration::observe(const Graph& graph, const std::vector<EdgeId>& edges,
-                            const std::vector<int32_t>& states) const {
-  if (windows_.empty()) {
-    throw Error(ErrorCode::kUsage, "no calibration text", "", "static scales are measured on text",
-                "pass --calib FILE");
-  }
-  Ranges out;
-  for (EdgeId e : edges) out.edges[e].resize(static_cast<size_t>(graph.edges[static_cast<size_t>(e)].columns), 0.0f);
-  for (int32_t s : states) out.states[s].resize(channels_of(graph.states[static_cast<size_t>(s)]), 0.0f);
+void Calibration::require_windows() const {
+  if (!ids_.empty()) return;
+  throw Error(ErrorCode::kUsage, "no calibration text", "", "ranges and inputs are measured on text",
+              "pass --calib FILE");
+}
 
-  Executor executor(graph, backend_, {.max_tokens = kPiece, .max_selected = kPiece, .max_sequences = 1});
-  executor.set_tap([&](const Edge& edge, const Operand& values) {
-    const auto id = graph.find_edge(edge.name);
-    const auto at = out.edges.find(id);
-    if (at == out.edges.end()) return;
-    QUAMBA2_CHECK(values.values.dtype == DType::kF32, edge.name);
-    widen(static_cast<const float*>(values.values.data), values.values.dim[0], values.values.dim[1],
-          values.values.stride[0], &at->second);
-  });
-  // The head's input is the only edge of interest behind the row selection.
-  const bool head = std::any_of(edges.begin(), edges.end(), [&](EdgeId e) {
-    return graph.edges[static_cast<size_t>(e)].rows == RowKind::kSelected;
-  });
-  ProgressScope progress("calibrating", tokens());
-  for (const auto& window : windows_) {
+void Calibration::start(const Weight& table) {
+  const Operand operand = table.operand();
+  width_ = table.values.dim(1);
+  rotated_ = false;
+  stream_.clear();
+  for (const auto& ids : ids_) {
+    std::vector<float> rows;
+    rows.reserve(ids.size() * static_cast<size_t>(width_));
+    for (int32_t id : ids) {
+      for (int64_t k = 0; k < width_; ++k) rows.push_back(static_cast<float>(decode_element(operand, id, k)));
+    }
+    stream_.push_back(std::move(rows));
+  }
+  table.values.release_pages();
+}
+
+void Calibration::rotate() {
+  QUAMBA2_CHECK(!rotated_, "the stream is rotated already");
+  rotated_ = true;
+  for (auto& rows : stream_) turn_rows(&rows, width_, false);
+}
+
+void Calibration::run(const Graph& part, size_t windows, int64_t piece, const Tap& tap, const Visit& after) const {
+  const auto most = static_cast<int32_t>(piece);
+  Executor executor(part, backend_, {.max_tokens = most, .max_selected = 1, .max_sequences = 1});
+  if (tap) executor.set_tap(tap);
+  for (size_t w = 0; w < std::min(windows, stream_.size()); ++w) {
     executor.reset_state(0);
-    for (size_t at = 0; at < window.size(); at += kPiece) {
-      const auto n = static_cast<int32_t>(std::min<size_t>(kPiece, window.size() - at));
-      const Segment segment{0, n, 0};
-      executor.run({window.data() + at, static_cast<size_t>(n)}, {&segment, 1});
-      if (head) {
-        std::vector<int32_t> rows(static_cast<size_t>(n));
-        for (int32_t i = 0; i < n; ++i) rows[static_cast<size_t>(i)] = i;
-        executor.run_final_norm(rows);
-      }
-      for (auto& [s, range] : out.states) observe_state(executor.plan().states[static_cast<size_t>(s)], &range);
-      progress.advance(n);
+    const auto tokens = static_cast<int64_t>(ids_[w].size());
+    for (int64_t at = 0; at < tokens; at += piece) {
+      const int64_t n = std::min(piece, tokens - at);
+      const Segment segment{0, static_cast<int32_t>(n), 0};
+      executor.run_part({stream_[w].data() + at * width_, static_cast<size_t>(n * width_)}, {&segment, 1});
+      if (after) after(executor, w, at, n);
     }
   }
-  for (const auto& [e, range] : out.edges) check_finite(range, graph.edges[static_cast<size_t>(e)].name);
-  for (const auto& [s, range] : out.states) check_finite(range, graph.states[static_cast<size_t>(s)].name);
+}
+
+void Calibration::advance(const Graph& part) {
+  std::vector<std::vector<float>> next(stream_.size());
+  run(part, stream_.size(), kPiece, {}, [&](Executor& executor, size_t w, int64_t, int64_t count) {
+    const float* rows = output_of(executor);
+    next[w].insert(next[w].end(), rows, rows + count * width_);
+  });
+  const Edge& output = part.edges[static_cast<size_t>(part.logits)];
+  for (const auto& rows : next) {
+    if (std::all_of(rows.begin(), rows.end(), [](float v) { return std::isfinite(v); })) continue;
+    throw Error(ErrorCode::kRuntime, "activation is not finite", output.name,
+                "it became NaN or infinite on the calibration text",
+                "check the checkpoint; other calibration text may avoid it");
+  }
+  stream_ = std::move(next);
+}
+
+Ranges Calibration::observe(const Graph& part, const Wanted& wanted) const {
+  require_windows();
+  RangeObserver observer(part, wanted);
+  const Tap tap = [&](const Edge& edge, const Operand& values) {
+    std::vector<float> buffer;
+    const EdgeId id = part.find_edge(edge.name);
+    if (!observer.wants(id)) return;
+    observer.see(id, rows_of(values, &buffer), values.values.dim[0]);
+  };
+  const Visit after = [&](Executor& executor, size_t w, int64_t first, int64_t count) {
+    for (int32_t s : wanted.states) observer.see_state(s, executor.plan().states[static_cast<size_t>(s)]);
+    if (first + count == static_cast<int64_t>(ids_[w].size())) observer.end_window();
+  };
+  run(part, stream_.size(), wanted.states.empty() ? kPiece : kStatePiece, tap, after);
+  return observer.finish();
+}
+
+Hessian Calibration::hessian(const Graph& part, EdgeId edge) const {
+  require_windows();
+  Hessian out(part.edges[static_cast<size_t>(edge)].columns);
+  if (edge == part.input) {
+    for (const auto& rows : stream_) out.add(rows.data(), static_cast<int64_t>(rows.size()) / width_);
+    return out;
+  }
+  std::vector<float> buffer;
+  run(up_to(part, edge), stream_.size(), kPiece, {}, [&](Executor& executor, size_t, int64_t, int64_t count) {
+    Operand values = executor.logits_operand();
+    values.values.dim[0] = static_cast<int32_t>(count);
+    out.add(rows_of(values, &buffer), count);
+  });
   return out;
 }
 
-std::vector<float> Calibration::probe(const Graph& graph) const {
-  Executor executor(graph, backend_, {.max_tokens = kProbeTokens, .max_selected = kProbeTokens, .max_sequences = 1});
-  std::vector<int32_t> ids, rows;
+double Calibration::relative_error(const Graph& a, const Graph& b, bool head) const {
+  std::vector<float> outputs;
+  run(a, kErrorWindows, kPiece, {}, [&](Executor& executor, size_t, int64_t, int64_t count) {
+    const float* rows = output_of(executor);
+    outputs.insert(outputs.end(), rows, rows + count * executor.table_rows());
+  });
+  double error = 0, size = 0;
+  size_t seen = 0;
+  run(b, kErrorWindows, kPiece, {}, [&](Executor& executor, size_t w, int64_t first, int64_t count) {
+    const float* rows = output_of(executor);
+    const float* input = head ? nullptr : stream_[w].data() + first * width_;
+    for (int64_t i = 0; i < count * executor.table_rows(); ++i, ++seen) {
+      const double before = input ? static_cast<double>(input[i]) : 0.0, wanted = outputs[seen];
+      error += (rows[i] - wanted) * (rows[i] - wanted);
+      size += (wanted - before) * (wanted - before);
+    }
+  });
+  return std::sqrt(error / std::max(size, 1e-300));
+}
+
+std::vector<float> Calibration::probe(const Graph& part, bool rotated, bool head) const {
+  const int64_t width = part.edges[static_cast<size_t>(part.input)].columns;
+  std::vector<float> input(static_cast<size_t>(kProbeTokens * width));
   Random random(1);
-  for (int32_t i = 0; i < kProbeTokens; ++i) {
-    ids.push_back(static_cast<int32_t>(random.below(executor.table_rows())));
-    rows.push_back(i);
-  }
+  for (float& v : input) v = static_cast<float>(random.normal());
+  if (rotated) turn_rows(&input, width, false);
+  Executor executor(part, backend_, {.max_tokens = kProbeTokens, .max_selected = 1, .max_sequences = 1});
   const Segment segment{0, kProbeTokens, 0};
-  executor.run(ids, {&segment, 1});
-  const float* logits = executor.logits(rows);
-  return {logits, logits + static_cast<int64_t>(kProbeTokens) * executor.table_rows()};
+  executor.run_part(input, {&segment, 1});
+  const float* rows = output_of(executor);
+  std::vector<float> out(rows, rows + static_cast<int64_t>(kProbeTokens) * executor.table_rows());
+  if (rotated && !head) turn_rows(&out, width, true);
+  return out;
 }
 
 }  // namespace quamba2

@@ -1,42 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calibration as a service: runs windows of tokens through the model as it is now, in float, and collects ranges.
+// Calibration as a service: holds the residual stream of all calibration tokens in front of one part of the model, runs
+// parts over it, and collects what passes ask for. So a model is never in memory as a whole.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/executor.h"
 #include "graph/graph.h"
+#include "quant/gptq.h"
 
 namespace quamba2 {
 
-// The largest magnitude seen on each column of an edge, or of each channel of a state ([E], or [H, P]).
+// The largest magnitudes seen: on each column of an edge, on each number of a state ([N, E] or [H, N, P]).
 struct Ranges {
   std::map<EdgeId, std::vector<float>> edges;
   std::map<int32_t, std::vector<float>> states;
+  std::map<EdgeId, float> percentiles;  // of an edge as a whole, averaged over windows
+};
+
+// What to measure. Percentiles are asked for by edge: 0.9999 is the magnitude that one of 10,000 numbers exceeds.
+struct Wanted {
+  std::vector<EdgeId> edges;
+  std::vector<int32_t> states;
+  std::map<EdgeId, double> percentiles;
 };
 
 class Calibration {
  public:
-  // `windows` are token sequences, each read from a zero state. They may be empty where no pass asks for ranges.
+  // `windows` are token sequences, each read from a zero state. They may be empty where no pass asks for them.
   Calibration(std::shared_ptr<const Backend> backend, std::vector<std::vector<int32_t>> windows);
 
-  // Reads all windows. Ids refer to `graph`. Throws Error{kUsage} without windows, Error{kRuntime} naming the edge or
-  // state where a number is not finite.
-  Ranges observe(const Graph& graph, const std::vector<EdgeId>& edges, const std::vector<int32_t>& states) const;
+  // The stream behind the embedding.
+  void start(const Weight& table);
+  // The stream becomes what a rotated model has in its place.
+  void rotate();
+  bool rotated() const { return rotated_; }
+  // The stream becomes the output of this part. Throws Error{kRuntime} naming the part where it is not finite.
+  void advance(const Graph& part);
 
-  // Logits of every position of a short probe text: what a pass that keeps the function may not move.
-  std::vector<float> probe(const Graph& graph) const;
+  // All of these read the windows through `part`, from the current stream. Throws Error{kUsage} without windows,
+  // Error{kRuntime} naming the edge or state where a number is not finite.
+  Ranges observe(const Graph& part, const Wanted& wanted) const;
+  // Of the inputs on an edge, as they are stored there.
+  Hessian hessian(const Graph& part, EdgeId edge) const;
+  // |b - a| over |a - input| of the outputs of two forms of a part on the first windows: what quantization costs it. For the
+  // head, whose output is no stream, over |a|.
+  double relative_error(const Graph& a, const Graph& b, bool head) const;
 
+  // Output for a short run of random inputs (of the original model, in its own basis): what a pass that keeps the function
+  // may not move.
+  std::vector<float> probe(const Graph& part, bool rotated, bool head) const;
+
+  bool empty() const { return ids_.empty(); }
   int64_t tokens() const;
   const Backend& backend() const { return *backend_; }
 
  private:
+  using Visit = std::function<void(Executor& executor, size_t window, int64_t first, int64_t count)>;
+  // Runs the part over `windows` windows, `piece` tokens a call.
+  void run(const Graph& part, size_t windows, int64_t piece, const Tap& tap, const Visit& after) const;
+  void require_windows() const;
+
   std::shared_ptr<const Backend> backend_;
-  std::vector<std::vector<int32_t>> windows_;
+  std::vector<std::vector<int32_t>> ids_;
+  std::vector<std::vector<float>> stream_;  // a window: [T, D]
+  int64_t width_ = 0;
+  bool rotated_ = false;
 };
 
 }  // namespace quamba2

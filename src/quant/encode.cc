@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "quant/for_rows.h"
 #include "tensor/convert.h"
 #include "tensor/operand.h"
 #include "tensor/packing.h"
@@ -18,12 +19,6 @@ float scale_for(const float* w, int64_t n, DType storage) {
   for (int64_t i = 0; i < n; ++i) most = std::max(most, std::fabs(w[i]));
   if (storage == DType::kI8) return most / 127.0f;
   return most / (0.5f * static_cast<float>((1 << bits_of(storage)) - 1));
-}
-
-// Scales as they are stored: halves stay finite, and f32 ones are numbers that bf16 has, which is how files hold them.
-float rounded_scale(DType dtype, float scale) {
-  if (dtype == DType::kF32) return bf16_at_least(scale);
-  return f16_to_f32(std::min<uint16_t>(f32_to_f16(scale), 0x7bff));
 }
 
 float squared_error(const float* w, int64_t n, float scale, float lowest, float highest) {
@@ -56,66 +51,72 @@ float least_squares_scale(const float* w, int64_t n, float largest, const Format
   return best;
 }
 
-void encode_run(const float* w, int64_t begin, int64_t end, float scale, DType storage, uint8_t* row) {
-  const float lowest = static_cast<float>(min_code(storage)), highest = static_cast<float>(max_code(storage));
-  for (int64_t k = begin; k < end; ++k) {
-    const float code = scale == 0 ? 0 : std::clamp(std::nearbyintf(w[k] / scale), lowest, highest);
-    if (storage == DType::kI8) {
-      row[k] = static_cast<uint8_t>(static_cast<int8_t>(code));
-    } else {
-      const int bits = bits_of(storage);
-      pack_code(row, k, bits, static_cast<uint32_t>(static_cast<int>(code) + (1 << (bits - 1))));
-    }
-  }
-}
-
-// One weight on its way: rows are encoded independently of each other.
-struct Encoder {
-  const std::vector<float>& values;
-  ScaleChoice choice;
-  int64_t rows, columns, group, groups;
-  int threads;
-  Weight* out;
-
-  void encode_row(int64_t r) const {
-    const DType storage = out->format.storage;
-    const int64_t stride = storage == DType::kI8 ? columns : packed_row_bytes(columns, bits_of(storage));
-    uint8_t* row = static_cast<uint8_t*>(out->values.data()) + r * stride;
-    const float* w = values.data() + r * columns;
-    for (int64_t g = 0; g < groups; ++g) {
-      const int64_t begin = g * group, end = std::min(columns, begin + group);
-      const float largest = scale_for(w + begin, end - begin, storage);
-      const float scale = choice == ScaleChoice::kLargest
-                              ? rounded_scale(out->format.level[0].dtype, largest)
-                              : least_squares_scale(w + begin, end - begin, largest, out->format);
-      store_element(out->scales[0].data(), out->scales[0].dtype(), r * groups + g, scale);
-      encode_run(w, begin, end, scale, storage, row);
-    }
-  }
-
-  static void encode_share(void* context, int thread) {
-    const auto& self = *static_cast<const Encoder*>(context);
-    for (int64_t r = thread; r < self.rows; r += self.threads) self.encode_row(r);
-  }
-};
-
 }  // namespace
 
-Weight encode_weight(const std::string& name, const std::vector<int64_t>& shape, const std::vector<float>& values,
-                     const Format& format, ScaleChoice choice, const Stream& stream) {
-  QUAMBA2_CHECK(shape.size() == 2 && format.levels == 1 && !is_float(format.storage), name);
-  const int64_t rows = shape[0], columns = shape[1];
-  const bool grouped = format.level[0].grain == Grain::kGroup;
-  const int64_t group = grouped ? format.level[0].group : std::max<int64_t>(columns, 1);
-  const int64_t groups = (columns + group - 1) / group;
+int64_t group_size(const Format& format, int64_t columns) {
+  return format.level[0].grain == Grain::kGroup ? format.level[0].group : std::max<int64_t>(columns, 1);
+}
+
+std::vector<float> choose_scales(const float* w, int64_t columns, const Format& format, ScaleChoice choice) {
+  std::vector<float> out;
+  const int64_t group = group_size(format, columns);
+  for (int64_t begin = 0; begin < columns; begin += group) {
+    const int64_t n = std::min(group, columns - begin);
+    const float largest = scale_for(w + begin, n, format.storage);
+    out.push_back(choice == ScaleChoice::kLargest ? rounded_scale(format.level[0].dtype, largest)
+                                                  : least_squares_scale(w + begin, n, largest, format));
+  }
+  return out;
+}
+
+Weight empty_weight(const std::string& name, const std::vector<int64_t>& shape, const Format& format) {
+  QUAMBA2_CHECK(shape.size() == 2 && format.levels > 0 && !is_float(format.storage), name);
+  const int64_t group = group_size(format, shape[1]), groups = (shape[1] + group - 1) / group;
   Weight out;
   out.name = name;
   out.format = format;
   out.values = Tensor(format.storage, shape);
+  const bool grouped = format.level[0].grain == Grain::kGroup;
   out.scales[0] =
-      Tensor(format.level[0].dtype, grouped ? std::vector<int64_t>{rows, groups} : std::vector<int64_t>{rows});
-  Encoder encoder{values, choice, rows, columns, group, groups, stream.threads, &out};
-  stream.parallel(stream.pool, Encoder::encode_share, &encoder);
+      Tensor(format.level[0].dtype, grouped ? std::vector<int64_t>{shape[0], groups} : std::vector<int64_t>{shape[0]});
+  if (format.levels == 2) out.scales[1] = Tensor(format.level[1].dtype, {shape[0]});
+  return out;
+}
+
+void store_row(Weight* weight, int64_t row, const float* codes, const RowScales& scales) {
+  const DType storage = weight->format.storage;
+  const int bits = bits_of(storage);
+  const int64_t columns = weight->values.dim(1);
+  uint8_t* to = static_cast<uint8_t*>(weight->values.data()) +
+                row * (storage == DType::kI8 ? columns : packed_row_bytes(columns, bits));
+  for (int64_t k = 0; k < columns; ++k) {
+    const int code = static_cast<int>(codes[k]);
+    if (storage == DType::kI8) {
+      to[k] = static_cast<uint8_t>(static_cast<int8_t>(code));
+    } else {
+      pack_code(to, k, bits, static_cast<uint32_t>(code + (1 << (bits - 1))));
+    }
+  }
+  const int64_t groups = scales.groups();
+  for (int64_t g = 0; g < groups; ++g)
+    store_element(weight->scales[0].data(), weight->scales[0].dtype(), row * groups + g, scales.scale(g));
+  if (weight->format.levels == 2)
+    store_element(weight->scales[1].data(), weight->scales[1].dtype(), row, scales.row_scale());
+}
+
+Weight encode_weight(const std::string& name, const std::vector<int64_t>& shape, const std::vector<float>& values,
+                     const Format& format, ScaleChoice choice, const Stream& stream) {
+  Weight out = empty_weight(name, shape, format);
+  const int64_t columns = shape[1], group = group_size(format, columns);
+  const RowScales empty(format, (columns + group - 1) / group);
+  for_rows(stream, shape[0], [&](int64_t r) {
+    const float* w = values.data() + r * columns;
+    RowScales scales = empty;
+    scales.set(choose_scales(w, columns, format, choice).data());
+    std::vector<float> codes(static_cast<size_t>(columns));
+    for (int64_t k = 0; k < columns; ++k) codes[static_cast<size_t>(k)] = scales.nearest(w[k], k / group);
+    store_row(&out, r, codes.data(), scales);
+  });
   return out;
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Round-to-nearest encoding of weights (docs/formats.md).
+// Encoding of weights (docs/formats.md): scales, plain rounding, and storing codes.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "backend/kernel.h"
 #include "graph/weight.h"
+#include "quant/code_book.h"
 
 namespace quamba2 {
 
@@ -15,8 +17,18 @@ enum class ScaleChoice {
   kLeastSquares  // of scales below that one, the one that leaves the least squared error
 };
 
-// `values` [N, K] in an integer format with scales a row or a group. Scales are rounded to their own type before codes
-// are chosen.
+// Columns that share a scale: the format's group, or all of a row.
+int64_t group_size(const Format& format, int64_t columns);
+
+// One a group for a row `w` of `columns` weights, rounded to their type.
+std::vector<float> choose_scales(const float* w, int64_t columns, const Format& format, ScaleChoice choice);
+
+// A weight [N, K] of this format with room for codes and scales.
+Weight empty_weight(const std::string& name, const std::vector<int64_t>& shape, const Format& format);
+// `codes` [K] are signed, offset removed.
+void store_row(Weight* weight, int64_t row, const float* codes, const RowScales& scales);
+
+// `values` [N, K] rounded to nearest in an integer format with scales a row or a group, or of two levels.
 Weight encode_weight(const std::string& name, const std::vector<int64_t>& shape, const std::vector<float>& values,
                      const Format& format, ScaleChoice choice, const Stream& stream);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a quantization pass is, and what it works on.
+// What a quantization pass is, and what it works on: one part of the model at a time (graph/part.h).
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,16 @@
 
 namespace quamba2 {
 
-// What is true of a model between passes.
+// What is true of a part between passes.
 enum class Fact : uint32_t {
-  kNormsFolded = 1,  // block norms have weights of one
-  kFormats = 2,      // every tensor and edge knows its target format
-  kRanges = 4,       // the ranges of edges and states with static scales are known
-  kEncoded = 8,      // weights and edges are stored in their target formats
+  kNormsFolded = 1,      // norms in front of linears have weights of one
+  kResidualRotated = 2,  // the residual stream is H times the original
+  kClustered = 4,        // channels and heads of x lie in clusters of like magnitude
+  kInnerRotated = 8,     // out_proj reads H times the inner channels, which can no longer be reordered
+  kFormats = 16,         // every tensor and edge knows its target format
+  kRanges = 32,          // the ranges of edges and states with static scales are known
+  kActivations = 64,     // edges and states are stored in their target formats
+  kEncoded = 128,        // so are weights
 };
 using Facts = uint32_t;
 constexpr Facts facts() { return 0; }
@@ -28,14 +32,29 @@ constexpr Facts facts(Fact first, More... more) {
 }
 std::string fact_text(Fact fact);
 
-// A model on its way, with the formats that it is to have. Formats of integers have no scales yet.
-struct QuantModel {
-  ModelData& model;
-  std::map<int32_t, Format> weights;  // by index; absent ones stay as they are
-  std::map<EdgeId, Format> edges;
-  std::map<int32_t, Format> states;
+// Which columns of an activation (numbers of a state) have a scale in common, beyond what the format's grain says.
+enum class Sharing : uint8_t { kNone, kCluster, kGroup };
+
+struct ActivationTarget {
+  Format format;
+  double percentile = 0;  // clip a scale a tensor there; 0: the largest magnitude
+  Sharing sharing = Sharing::kNone;
+};
+
+// A layer, or the head together with the embedding, on its way.
+struct QuantPart {
+  int64_t index = 0;
+  bool head = false;
+  bool tied = false;  // the head's table is the embedding's
+  Graph graph;
+  std::map<int32_t, Format> weights;  // targets, by index; absent ones stay as they are
+  std::map<EdgeId, ActivationTarget> edges;
+  std::map<int32_t, ActivationTarget> states;
   Ranges ranges;
-  Facts facts = 0;
+  std::vector<int32_t> clusters;  // of every channel of x, once clustered
+  Transforms transforms;          // that this part has been through
+
+  std::string name() const { return head ? "head" : "layer " + std::to_string(index); }
 };
 
 struct PassContext {
@@ -46,8 +65,11 @@ struct PassContext {
 struct Pass {
   std::string name;
   Facts needs = 0, gives = 0, stales = 0;
-  bool keeps_function = false;  // then logits on a probe batch may not move
-  std::function<void(QuantModel& model, PassContext& context)> run;
+  bool keeps_function = false;  // then the part's outputs on a probe batch may not move
+  std::function<void(QuantPart& part, PassContext& context)> run;
+  // Why the pass is left out for this model; empty where it is not.
+  std::function<std::string(const ModelData& model)> left_out = {};
+  bool needs_text = false;  // it reads calibration text
 };
 
 }  // namespace quamba2

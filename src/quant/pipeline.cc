@@ -7,13 +7,19 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "graph/part.h"
+#include "quant/edit.h"
+#include "quant/roles.h"
 #include "quamba2/error.h"
 
 namespace quamba2 {
 namespace {
 
-// A pass that keeps the function may move logits by float rounding only: many times less than any quantization does.
-constexpr double kProbeBound = 1e-4;  // of the largest |logit|
+// A pass that keeps the function may move outputs by float rounding only: many times less than any quantization does.
+constexpr double kProbeBound = 1e-4;  // of the largest magnitude
+
+constexpr Fact kFacts[] = {Fact::kNormsFolded, Fact::kResidualRotated, Fact::kClustered,   Fact::kInnerRotated,
+                           Fact::kFormats,     Fact::kRanges,          Fact::kActivations, Fact::kEncoded};
 
 std::string number(double v) {
   char text[32];
@@ -31,19 +37,6 @@ double largest_move(const std::vector<float>& before, const std::vector<float>& 
   return move;
 }
 
-void check_needs(const Recipe& recipe, const Pass& pass, Facts have) {
-  for (Fact fact : {Fact::kNormsFolded, Fact::kFormats, Fact::kRanges, Fact::kEncoded}) {
-    const auto bit = static_cast<Facts>(fact);
-    if (!(pass.needs & bit) || (have & bit)) continue;
-    std::string giver = "no pass of this recipe gives it";
-    for (const Pass& other : recipe.passes) {
-      if (other.gives & bit) giver = "pass " + other.name + " gives it and has to run before";
-    }
-    throw Error(ErrorCode::kUsage, "pass " + pass.name + " cannot run", recipe.name,
-                "it needs " + fact_text(fact) + ", which is missing or stale", giver);
-  }
-}
-
 const Pass* find_pass(const Recipe& recipe, const std::string& name) {
   for (const Pass& pass : recipe.passes) {
     if (pass.name == name) return &pass;
@@ -54,64 +47,240 @@ const Pass* find_pass(const Recipe& recipe, const std::string& name) {
               "its passes are " + known);
 }
 
-void check_names(const Recipe& recipe, const PipelineOptions& options) {
+// The passes that run for this model: without those that are skipped or do not apply, up to the last one asked for.
+std::vector<const Pass*> applicable(const Recipe& recipe, const ModelData& source, const PipelineOptions& options,
+                                    bool verbose) {
+  std::vector<const Pass*> out;
   if (!options.stop_after.empty()) find_pass(recipe, options.stop_after);
   for (const std::string& name : options.skip) {
-    if (find_pass(recipe, name)->keeps_function) continue;
+    const Pass* pass = find_pass(recipe, name);
+    if (pass->keeps_function || pass->name == "gptq") continue;
     throw Error(ErrorCode::kUsage, "pass " + name + " cannot be skipped", recipe.name, "later passes are built on it",
-                "only passes that keep the function can be left out");
+                "only passes that keep the function, and gptq, can be left out");
+  }
+  for (const Pass& pass : recipe.passes) {
+    const bool skipped = std::find(options.skip.begin(), options.skip.end(), pass.name) != options.skip.end();
+    const std::string why = skipped ? "as asked" : pass.left_out ? pass.left_out(source) : "";
+    if (why.empty()) out.push_back(&pass);
+    if (!why.empty() && verbose) log(LogLevel::kInfo, "pass " + pass.name + " is left out: " + why);
+    if (pass.name == options.stop_after) break;
+  }
+  return out;
+}
+
+// A fact that no pass of the recipe could give for this model is not asked for.
+void check_order(const Recipe& recipe, const std::vector<const Pass*>& passes, const PipelineOptions& options) {
+  Facts have = 0;
+  for (const Pass* pass : passes) {
+    for (Fact fact : kFacts) {
+      const auto bit = static_cast<Facts>(fact);
+      if (!(pass->needs & bit) || (have & bit)) continue;
+      std::string giver;
+      for (const Pass& other : recipe.passes) {
+        const bool runs = std::find(passes.begin(), passes.end(), &other) != passes.end();
+        const bool skipped = std::find(options.skip.begin(), options.skip.end(), other.name) != options.skip.end();
+        if ((other.gives & bit) && (runs || skipped)) giver = other.name;
+      }
+      const bool optional = fact == Fact::kClustered;  // what takes its place is a scale for everything
+      if (optional && giver.empty()) continue;
+      if (optional && std::find(options.skip.begin(), options.skip.end(), giver) != options.skip.end()) continue;
+      throw Error(ErrorCode::kUsage, "pass " + pass->name + " cannot run", recipe.name,
+                  "it needs " + fact_text(fact) + ", which is missing or stale",
+                  giver.empty() ? "no pass of this recipe gives it"
+                                : "pass " + giver + " gives it and has to run before");
+    }
+    have = (have & ~pass->stales) | pass->gives;
   }
 }
 
-PassReport run_pass(const Pass& pass, QuantModel* model, Calibration* calibration) {
+PassReport run_pass(const Pass& pass, QuantPart* part, Calibration* calibration) {
   PassContext context{*calibration, {}};
-  const std::vector<float> before = pass.keeps_function ? calibration->probe(model->model.graph) : std::vector<float>();
+  std::vector<float> before;
+  if (pass.keeps_function) before = calibration->probe(part->graph, part->transforms.residual, part->head);
   const auto start = std::chrono::steady_clock::now();
-  pass.run(*model, context);
+  pass.run(*part, context);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  verify(model->model.graph);
+  verify(part->graph);
   if (pass.keeps_function) {
     double scale = 0;
-    const double move = largest_move(before, calibration->probe(model->model.graph), &scale);
+    const std::vector<float> after = calibration->probe(part->graph, part->transforms.residual, part->head);
+    const double move = largest_move(before, after, &scale);
     if (!(move <= kProbeBound * scale)) {
-      throw Error(ErrorCode::kInternal, "pass " + pass.name + " changed the model", "",
-                  "logits moved by " + number(move) + " of " + number(scale), "please report this as a bug");
+      throw Error(ErrorCode::kInternal, "pass " + pass.name + " changed the model", part->name(),
+                  "outputs moved by " + number(move) + " of " + number(scale), "please report this as a bug");
     }
-    context.detail += (context.detail.empty() ? "" : ", ") + ("max|dlogit| " + number(move));
+    context.detail += (context.detail.empty() ? "" : ", ") + ("moved " + number(scale > 0 ? move / scale : 0));
   }
-  return {pass.name, seconds, context.detail};
+  return {part->name(), pass.name, seconds, context.detail};
 }
+
+void log_line(const PassReport& report) {
+  char line[240];
+  std::snprintf(line, sizeof line, "%-9s %-18s %6.2f s  %s", report.part.c_str(), report.pass.c_str(), report.seconds,
+                report.detail.c_str());
+  log(LogLevel::kInfo, line);
+}
+
+// What a finished part puts into the model.
+Artifact gather(const QuantPart& part) {
+  Artifact out;
+  for (const Weight& weight : part.graph.weights) out.weights[weight.name] = weight;
+  const auto is_plain = [](const Encoding& e) { return e.format.levels == 0 && e.format.storage == DType::kF32; };
+  for (const Edge& edge : part.graph.edges) {
+    if (!is_plain(edge.encoding)) out.edges[edge.name] = edge.encoding;
+  }
+  for (const State& state : part.graph.states) {
+    if (!is_plain(state.encoding)) out.states[state.name] = state.encoding;
+  }
+  out.transforms = part.transforms;
+  return out;
+}
+
+void merge(Artifact part, Artifact* into) {
+  into->weights.merge(part.weights);
+  into->edges.merge(part.edges);
+  into->states.merge(part.states);
+  into->transforms.residual |= part.transforms.residual;
+  into->transforms.inner |= part.transforms.inner;
+  into->transforms.x_proj_row |= part.transforms.x_proj_row;
+}
+
+// A norm's bias that went into a linear without one is a weight that the source does not have.
+void add_folded_biases(const Artifact& finished, Graph* graph) {
+  for (Node& node : graph->nodes) {
+    if (node.op != Op::kLinear || node.weights[1] != kNone) continue;
+    const auto at = finished.weights.find(bias_name(graph->weights[static_cast<size_t>(node.weights[0])].name));
+    if (at == finished.weights.end()) continue;
+    node.weights[1] = static_cast<int32_t>(graph->weights.size());
+    graph->weights.push_back(at->second);
+  }
+}
+
+class Run {
+ public:
+  Run(const Recipe& recipe, const ModelData& source, Calibration* calibration, const PipelineOptions& options,
+      std::vector<PassReport>* reports)
+      : source_(source), calibration_(calibration), options_(options), reports_(reports) {
+    passes_ = applicable(recipe, source, options, true);
+    check_order(recipe, passes_, options);
+  }
+
+  Artifact all() {
+    const Graph& graph = source_.graph;
+    if (!calibration_->empty()) calibration_->start(graph.weights[static_cast<size_t>(graph.nodes[0].weights[0])]);
+    Artifact out;
+    const int64_t parts = part_count(source_.n_layer);
+    ProgressScope progress("quantizing", parts);
+    for (int64_t i = 0; i < parts; ++i) {
+      Artifact part;
+      if (options_.store && options_.store->restore(i, &part)) {
+        log(LogLevel::kInfo, part_name(i) + " is finished already");
+        follow(i, part);
+      } else {
+        part = one(i);
+        if (options_.store) options_.store->keep(i, &part);
+      }
+      merge(std::move(part), &out);
+      progress.advance();
+    }
+    return out;
+  }
+
+ private:
+  std::string part_name(int64_t i) const { return i == source_.n_layer ? "head" : "layer " + std::to_string(i); }
+
+  Artifact one(int64_t index) {
+    QuantPart part;
+    part.index = index;
+    part.head = index == source_.n_layer;
+    part.tied = source_.tied;
+    part.graph = part_of(source_.graph, source_.n_layer, index);
+    const Graph original = part.graph;
+    Graph in_float;  // as the passes that keep the function leave it
+    for (const Pass* pass : passes_) {
+      if (pass->name == "set_formats") in_float = part.graph;
+      report(run_pass(*pass, &part, calibration_));
+    }
+    finish(in_float, &part);
+    for (const Weight& weight : original.weights) weight.values.release_pages();
+    return gather(part);
+  }
+
+  // Measures what the part lost, and moves the stream behind it.
+  void finish(const Graph& in_float, QuantPart* part) {
+    if (calibration_->empty()) return;
+    const auto start = std::chrono::steady_clock::now();
+    PassReport line{part->name(), "finished", 0, "", -1};
+    if (!in_float.nodes.empty() && !part->head) {
+      line.error = calibration_->relative_error(in_float, part->graph, part->head);
+      line.detail = "relative output error " + number(line.error);
+    }
+    if (!part->head) calibration_->advance(part->graph);
+    line.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    report(line);
+  }
+
+  // A restored part only moves the stream: with the same bits as when it was made.
+  void follow(int64_t index, const Artifact& finished) {
+    if (calibration_->empty()) return;
+    if (finished.transforms.residual && !calibration_->rotated()) calibration_->rotate();
+    if (index == source_.n_layer) return;
+    Graph graph = part_of(source_.graph, source_.n_layer, index);
+    if (finished.transforms.inner) insert_inner_rotation(&graph);
+    if (finished.transforms.x_proj_row) insert_x_proj_row(&graph);
+    for (Weight& weight : graph.weights) weight = finished.weights.at(weight.name);
+    add_folded_biases(finished, &graph);
+    for (Edge& edge : graph.edges) {
+      const auto at = finished.edges.find(edge.name);
+      if (at != finished.edges.end()) edge.encoding = at->second;
+    }
+    for (State& state : graph.states) {
+      const auto at = finished.states.find(state.name);
+      if (at != finished.states.end()) state.encoding = at->second;
+    }
+    calibration_->advance(graph);
+  }
+
+  void report(const PassReport& line) {
+    log_line(line);
+    if (reports_) reports_->push_back(line);
+  }
+
+  const ModelData& source_;
+  Calibration* calibration_;
+  const PipelineOptions& options_;
+  std::vector<PassReport>* reports_;
+  std::vector<const Pass*> passes_;
+};
 
 }  // namespace
 
 std::string fact_text(Fact fact) {
   switch (fact) {
     case Fact::kNormsFolded: return "folded norms";
+    case Fact::kResidualRotated: return "a rotated residual stream";
+    case Fact::kClustered: return "clustered channels";
+    case Fact::kInnerRotated: return "rotated inner channels";
     case Fact::kFormats: return "target formats";
     case Fact::kRanges: return "calibrated ranges";
+    case Fact::kActivations: return "encoded activations";
     case Fact::kEncoded: return "encoded weights";
   }
   return "?";
 }
 
-std::vector<PassReport> run_recipe(const Recipe& recipe, ModelData* model, Calibration* calibration,
-                                   const PipelineOptions& options) {
-  check_names(recipe, options);
-  QuantModel state{*model, {}, {}, {}, {}, 0};
-  std::vector<PassReport> reports;
-  for (const Pass& pass : recipe.passes) {
-    if (std::find(options.skip.begin(), options.skip.end(), pass.name) != options.skip.end()) continue;
-    check_needs(recipe, pass, state.facts);
-    reports.push_back(run_pass(pass, &state, calibration));
-    state.facts = (state.facts & ~pass.stales) | pass.gives;
-    char line[160];
-    std::snprintf(line, sizeof line, "%-18s %6.1f s  %s", pass.name.c_str(), reports.back().seconds,
-                  reports.back().detail.c_str());
-    log(LogLevel::kInfo, line);
-    if (pass.name == options.stop_after) return reports;
+Artifact run_recipe(const Recipe& recipe, const ModelData& source, Calibration* calibration,
+                    const PipelineOptions& options, std::vector<PassReport>* reports) {
+  Artifact out = Run(recipe, source, calibration, options, reports).all();
+  out.recipe = options.stop_after.empty() ? recipe.name : "";
+  return out;
+}
+
+bool needs_text(const Recipe& recipe, const ModelData& source, const PipelineOptions& options) {
+  for (const Pass* pass : applicable(recipe, source, options, false)) {
+    if (pass->needs_text) return true;
   }
-  model->recipe = recipe.name;
-  return reports;
+  return false;
 }
 
 }  // namespace quamba2

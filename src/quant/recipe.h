@@ -9,8 +9,14 @@
 
 namespace quamba2 {
 
+enum class Preset { kDefault, kPaper };
+
 struct RecipeOptions {
-  int table_bits = 0;  // 4, 6 or 8 for embedding and head, 16 to leave them; 0: the recipe's own choice
+  Preset preset = Preset::kDefault;
+  int table_bits = 0;               // 4, 6 or 8 for embedding and head, 16 to leave them; 0: the recipe's own choice
+  int group = 0;                    // columns a scale of 4-bit weights; 0: the recipe's own choice
+  std::vector<std::string> layers;  // w4ax: w4a8 or w4a16 for every layer
+  bool round_by_inputs = true;      // GPTQ; false: to nearest
 };
 
 struct Recipe {
@@ -26,8 +32,7 @@ struct Recipe {
 struct RecipeEntry {
   const char* name;
   const char* summary;
-  bool needs_calibration;
-  Recipe (*make)(const RecipeOptions& options);
+  Recipe (*make)(const RecipeOptions& options, const ModelData& model);
 };
 
 const std::vector<RecipeEntry>& recipe_index();

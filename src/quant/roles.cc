@@ -20,6 +20,8 @@ std::string weight_role(const std::string& name) {
   return role;
 }
 
+std::string bias_name(const std::string& weight) { return weight.substr(0, weight.rfind(".weight")) + ".bias"; }
+
 std::string edge_role(const std::string& name) { return after_layer(name, "layers."); }
 
 }  // namespace quamba2

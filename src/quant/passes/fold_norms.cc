@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "quant/edit.h"
 #include "quant/passes/passes.h"
+#include "quant/roles.h"
 
 namespace quamba2 {
 namespace {
@@ -14,23 +16,13 @@ std::vector<const Node*> readers(const Graph& graph, EdgeId edge) {
   return out;
 }
 
-int count_uses(const Graph& graph, int32_t weight) {
-  int uses = 0;
-  for (const Node& node : graph.nodes) {
-    for (int32_t w : node.weights) uses += w == weight;
-  }
-  return uses;
-}
-
 // The norm's scale can go into a linear only where that linear's table serves nothing else (a tied head's does).
-bool can_fold(const Graph& graph, const std::vector<const Node*>& linears) {
+bool can_fold(const QuantPart& part, const std::vector<const Node*>& linears) {
   for (const Node* n : linears) {
-    if (n->op != Op::kLinear || count_uses(graph, n->weights[0]) != 1) return false;
+    if (n->op != Op::kLinear || (part.head && part.tied)) return false;
   }
   return !linears.empty();
 }
-
-std::string bias_name(const std::string& weight) { return weight.substr(0, weight.rfind(".weight")) + ".bias"; }
 
 void fold_into(Graph* graph, Node* linear, const std::vector<float>& scale, const std::vector<float>& shift) {
   const auto index = static_cast<size_t>(linear->weights[0]);
@@ -50,20 +42,22 @@ void fold_into(Graph* graph, Node* linear, const std::vector<float>& scale, cons
       linear->weights[1] = static_cast<int32_t>(graph->weights.size());
       graph->weights.emplace_back();
     }
-    graph->weights[static_cast<size_t>(linear->weights[1])] = make_float_weight(bias_name(name), {shape[0]}, bias);
+    Weight& target = graph->weights[static_cast<size_t>(linear->weights[1])];
+    target = make_float_weight(bias_name(name), {shape[0]}, bias);
+    target.axes = {graph->weights[index].axes[0]};
   }
   for (size_t i = 0; i < w.size(); ++i) w[i] *= scale[i % columns];
-  graph->weights[index] = make_float_weight(name, shape, w);
+  set_floats(&graph->weights[index], w);
 }
 
-void fold(QuantModel& model, PassContext& context) {
-  Graph& graph = model.model.graph;
+void fold(QuantPart& part, PassContext& context) {
+  Graph& graph = part.graph;
   int folded = 0, kept = 0;
   for (const Node& norm : graph.nodes) {
     const bool layer_norm = norm.op == Op::kLayerNorm;
     if ((norm.op != Op::kRmsNorm && !layer_norm) || norm.weights[0] == kNone) continue;
     const std::vector<const Node*> linears = readers(graph, norm.output);
-    if (!can_fold(graph, linears)) {
+    if (!can_fold(part, linears)) {
       ++kept;
       continue;
     }
@@ -73,12 +67,9 @@ void fold(QuantModel& model, PassContext& context) {
     if (layer_norm && norm.weights[1] != kNone) {
       Weight& bias = graph.weights[static_cast<size_t>(norm.weights[1])];
       shift = decode_weight(bias);
-      bias = make_float_weight(bias.name, {static_cast<int64_t>(shift.size())}, std::vector<float>(shift.size(), 0.0f));
+      set_floats(&bias, std::vector<float>(shift.size(), 0.0f));
     }
-    const DType stored = weight.stored;
-    weight =
-        make_float_weight(weight.name, {static_cast<int64_t>(scale.size())}, std::vector<float>(scale.size(), 1.0f));
-    weight.stored = stored;
+    set_floats(&weight, std::vector<float>(scale.size(), 1.0f));
     for (const Node* n : linears) fold_into(&graph, const_cast<Node*>(n), scale, shift);
     ++folded;
   }
