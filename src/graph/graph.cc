@@ -122,8 +122,13 @@ void verify(const Graph& graph) {
   for (const Edge& edge : graph.edges) {
     const Encoding& e = edge.encoding;
     const int64_t scales = e.scales.empty() ? 0 : e.scales.elements();
-    const bool fits = e.format.levels == 0 ? scales == 0 : scales == 1 || scales == edge.columns;
+    const bool none = e.format.levels == 0 || e.format.dynamic;
+    const bool fits = none ? scales == 0 : scales == 1 || scales == edge.columns;
     QUAMBA2_CHECK(fits, edge.name + " has " + std::to_string(scales) + " scales");
+    QUAMBA2_CHECK(!e.format.dynamic || is_dynamic_row(e.format), edge.name + ": " + format_text(e.format));
+    const bool piece =
+        edge.slice == Slice::kPiece && graph.edges[static_cast<size_t>(edge.parent)].encoding.format.dynamic;
+    QUAMBA2_CHECK(!piece, edge.name + " is a piece of an edge with a scale a row");
   }
 }
 

@@ -24,7 +24,7 @@ enum class RowKind : uint8_t { kTokens, kSelected };
 enum class Slice : uint8_t { kWhole, kPart, kPiece };
 
 // How numbers on an edge or in a state are stored: integers come with static scales, [1] or one a column ([H, P] for
-// a Mamba2 state).
+// a Mamba2 state), or none where they are dynamic: an edge then has one a row.
 struct Encoding {
   Format format;
   Tensor scales;
@@ -112,7 +112,8 @@ struct Graph {
 };
 
 // Throws Error{kInternal} where the list is not well formed: an edge read before it is written, widths that differ,
-// parts that do not cover their parent, scales of a wrong length.
+// parts that do not cover their parent, scales of a wrong length, dynamic scales of an edge made of pieces (the writer of
+// one does not see the whole row).
 void verify(const Graph& graph);
 
 // One line a node: name, operation, inputs, weights, formats.

@@ -126,6 +126,17 @@ void encode_element(const Operand& operand, int64_t row, int64_t column, double 
   store_element(address, dtype, column, code);
 }
 
+void encode_row(const Operand& operand, int64_t row, const double* values) {
+  const int64_t columns = row_length(operand.values);
+  if (operand.format.dynamic) {
+    QUAMBA2_CHECK(is_dynamic_row(operand.format), "only rows have scales that are computed with them");
+    double largest = 0;
+    for (int64_t c = 0; c < columns; ++c) largest = std::fmax(largest, std::fabs(values[c]));
+    store_element(operand.scales[0].data, operand.scales[0].dtype, row, largest / max_code(operand.format.storage));
+  }
+  for (int64_t c = 0; c < columns; ++c) encode_element(operand, row, c, values[c]);
+}
+
 std::vector<double> decode(const Operand& operand) {
   const int64_t rows = row_count(operand.values), columns = row_length(operand.values);
   std::vector<double> out(static_cast<size_t>(rows * columns));
@@ -138,9 +149,7 @@ std::vector<double> decode(const Operand& operand) {
 void encode(const std::vector<double>& values, const Operand& operand) {
   const int64_t rows = row_count(operand.values), columns = row_length(operand.values);
   QUAMBA2_CHECK(static_cast<int64_t>(values.size()) == rows * columns, "encode: sizes differ");
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) encode_element(operand, r, c, values[static_cast<size_t>(r * columns + c)]);
-  }
+  for (int64_t r = 0; r < rows; ++r) encode_row(operand, r, values.data() + r * columns);
 }
 
 std::string format_text(const Format& format) {

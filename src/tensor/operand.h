@@ -25,8 +25,11 @@ int64_t row_length(const TensorView& view);  // the innermost dimension
 // decoded value = rint(code * s_g / s_c) * s_c; see decode_element.
 double scale_of(const Operand& operand, int64_t row, int64_t column);
 double decode_element(const Operand& operand, int64_t row, int64_t column);
-// Rounds to the nearest code, ties to even, saturating; a zero scale gives code 0.
+// Rounds to the nearest code under the scale that is stored, ties to even, saturating; a zero scale gives code 0.
 void encode_element(const Operand& operand, int64_t row, int64_t column, double value);
+
+// A row of values. Dynamic operands with a scale a row get theirs first: max|v| / 127, rounded to f32.
+void encode_row(const Operand& operand, int64_t row, const double* values);
 
 // Whole operands as rows x columns of doubles.
 std::vector<double> decode(const Operand& operand);

@@ -84,6 +84,10 @@ Operand Workspace::output(const std::vector<int32_t>& dims, const Spec& spec) {
   if (spec.grain == Grain::kColumn) {
     scale_dims = dims.size() == 4 ? std::vector<int32_t>{dims[1], dims[3]} : std::vector<int32_t>{dims.back()};
   }
+  if (spec.grain == Grain::kRow) {
+    out.format.dynamic = true;
+    scale_dims = {dims[0]};
+  }
   out.scales[0] = view(DType::kF32, scale_dims);
   return out;
 }
@@ -105,7 +109,7 @@ void Workspace::fill(const Operand& operand, const Spec& spec, bool choose_scale
   const int64_t rows = row_count(operand.values), columns = row_length(operand.values);
   std::vector<double> values(static_cast<size_t>(rows * columns));
   for (int64_t i = 0; i < rows * columns; ++i) values[static_cast<size_t>(i)] = draw(*this, spec, i % columns, columns);
-  if (operand.format.levels > 0 && choose_scales) set_scales(operand, values, spec.clip);
+  if (operand.format.levels > 0 && !operand.format.dynamic && choose_scales) set_scales(operand, values, spec.clip);
   encode(values, operand);
 }
 
@@ -142,6 +146,12 @@ void Workspace::restore_elements(const Operand& operand) const {
       std::memcpy(row, b.snapshot.data() + (row - base), row_bytes);
     }
   }
+}
+
+Operand scales_operand(const Operand& operand) {
+  Operand out;
+  out.values = operand.scales[0];
+  return out;
 }
 
 void set_scales(const Operand& output, const std::vector<double>& exact, double clip) {

@@ -25,7 +25,7 @@ enum class Values : uint8_t {
 // How an operand is stored and filled.
 struct Spec {
   DType storage = DType::kF32;
-  Grain grain = Grain::kTensor;  // of integers
+  Grain grain = Grain::kTensor;  // of integers; kRow: dynamic, one a row
   Values values = Values::kNormal;
   double mean = 0, spread = 1;
   double clip = 1;   // integers: the scale as a share of absmax / 127; below 1 saturates
@@ -71,6 +71,9 @@ class Workspace {
   std::vector<Block> blocks_;
   std::vector<std::unique_ptr<std::vector<Segment>>> segments_;
 };
+
+// The dynamic scales of an operand as numbers of their own.
+Operand scales_operand(const Operand& operand);
 
 // Scales of an integer output from its exact values: `clip` * absmax / 127, one a tensor or a column.
 void set_scales(const Operand& output, const std::vector<double>& exact, double clip);

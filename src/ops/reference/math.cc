@@ -13,10 +13,13 @@ std::vector<double> parameters(const TensorView& view, int64_t count, double fal
   return out;
 }
 
-void write_part(const OutputParts& out, int64_t t, int64_t n, double value) {
-  int i = 0;
-  while (n >= out.begin[i + 1]) ++i;
-  encode_element(out.part[i], t, n - out.begin[i], value);
+void write_parts(const OutputParts& out, const std::vector<double>& values) {
+  const int64_t columns = out.begin[out.count];
+  for (int32_t i = 0; i < out.count; ++i) {
+    for (int64_t t = 0; t < row_count(out.part[i].values); ++t) {
+      encode_row(out.part[i], t, values.data() + t * columns + out.begin[i]);
+    }
+  }
 }
 
 }  // namespace quamba2::reference

@@ -10,6 +10,7 @@ void reference_selective_scan(const SelectiveScanArgs& args) {
   const std::vector<double> a_log = reference::parameters(args.a_log, width * states, 0.0);
   const std::vector<double> d = reference::parameters(args.d, width, 0.0);
   const std::vector<double> dt_bias = reference::parameters(args.dt_bias, width, 0.0);
+  std::vector<double> out(static_cast<size_t>(row_count(args.x.values) * width));
   for (int32_t i = 0; i < args.segment_count; ++i) {
     const Segment& seg = args.segments[i];
     for (int64_t e = 0; e < width; ++e) {
@@ -26,12 +27,13 @@ void reference_selective_scan(const SelectiveScanArgs& args) {
           state = std::exp(delta * a) * state + delta * decode_element(args.b, t, n) * x;
           y += decode_element(args.c, t, n) * state;
         }
-        encode_element(args.out, t, e, y);
+        out[static_cast<size_t>(t * width + e)] = y;
       }
       for (int64_t n = 0; n < states; ++n)
         encode_element(args.state, seg.slot * states + n, e, s[static_cast<size_t>(n)]);
     }
   }
+  encode(out, args.out);
 }
 
 }  // namespace quamba2
