@@ -35,6 +35,27 @@ TensorView row_scales(void* data, int32_t rows) {
   return v;
 }
 
+// A slot is its numbers, padded to whole floats, then its scales [H, P] or [E].
+int64_t state_scales_offset(const Operand& state) {
+  int64_t bytes = 1;
+  for (int i = 1; i < state.values.rank; ++i) bytes *= state.values.dim[i];
+  return (bytes + 3) / 4 * 4;
+}
+
+void place_state_scales(const State& state, Operand* out) {
+  const int64_t slot_bytes = state_scales_offset(*out) + 4 * state_channels(state);
+  QUAMBA2_CHECK(slot_bytes <= INT32_MAX, "a state is too large: " + state.name);
+  TensorView &v = out->values, &s = out->scales[0];
+  s.dtype = DType::kF32;
+  s.rank = static_cast<uint8_t>(v.rank - 1);
+  for (int i = 0; i < s.rank; ++i) s.dim[i] = v.dim[i];
+  s.dim[s.rank - 1] = v.dim[v.rank - 1];
+  s.stride[s.rank - 1] = 1;
+  if (s.rank == 3) s.stride[1] = s.dim[2];
+  v.stride[0] = static_cast<int32_t>(slot_bytes);
+  s.stride[0] = v.stride[0] / 4;
+}
+
 TensorView scale_view(const Tensor& scales) { return scales.empty() ? TensorView{} : scales.view(); }
 
 // The memory that an edge lives in, and the columns of it: a piece lives in its parent.
@@ -89,6 +110,7 @@ Operand ShapesOnly::state(int32_t id) const {
     QUAMBA2_CHECK(i == 0 || stride <= INT32_MAX, "a state is too large: " + s.name);
   }
   out.scales[0] = scale_view(encoding.scales);
+  if (out.format.dynamic) place_state_scales(s, &out);
   return out;
 }
 
@@ -201,8 +223,11 @@ void allocate(Plan* plan, DType float_type) {
     total += aligned(plan->state_bytes.back() * static_cast<size_t>(plan->limits.max_sequences));
   }
   plan->state_memory = AlignedBuffer(total);
-  for (size_t s = 0; s < graph.states.size(); ++s)
-    plan->states[s].values.data = static_cast<char*>(plan->state_memory.data()) + state_offsets[s];
+  for (size_t s = 0; s < graph.states.size(); ++s) {
+    Operand& state = plan->states[s];
+    state.values.data = static_cast<char*>(plan->state_memory.data()) + state_offsets[s];
+    if (state.format.dynamic) state.scales[0].data = static_cast<char*>(state.values.data) + state_scales_offset(state);
+  }
 }
 
 }  // namespace quamba2

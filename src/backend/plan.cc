@@ -209,11 +209,12 @@ void share_tables(Plan* plan) {
 void check_limits(const PlanLimits& limits) {
   const auto in_range = [](int32_t v, int32_t most) { return v >= 1 && v <= most; };
   if (in_range(limits.max_tokens, 1 << 20) && in_range(limits.max_selected, 1 << 20) &&
-      in_range(limits.max_sequences, 1 << 16))
+      in_range(limits.max_sequences, 1 << 16) && limits.state_every >= 0)
     return;
   throw Error(ErrorCode::kUsage, "limit out of range", "",
               "tokens " + std::to_string(limits.max_tokens) + ", logits rows " + std::to_string(limits.max_selected) +
-                  ", sequences " + std::to_string(limits.max_sequences),
+                  ", sequences " + std::to_string(limits.max_sequences) + ", tokens between roundings of the state " +
+                  std::to_string(limits.state_every),
               "choose smaller, positive values");
 }
 

@@ -26,14 +26,16 @@ bool plant_failure() {
 std::string compare_scales(const Expected& e) {
   const Operand scales = scales_operand(e.operand);
   const int64_t columns = row_length(e.operand.values);
-  std::vector<double> low(static_cast<size_t>(row_length(scales.values)), 0.0), high = low;
+  const int64_t width = row_length(scales.values);
+  std::vector<double> low(static_cast<size_t>(row_count(scales.values) * width), 0.0), high = low;
   for (size_t i = 0; i < e.exact.size(); ++i) {
-    const size_t s = i / static_cast<size_t>(columns);
+    const auto at = static_cast<int64_t>(i);
+    const auto s = static_cast<size_t>(scale_index(e.operand, at / columns, at % columns));
     low[s] = std::fmax(low[s], std::fabs(e.exact[i]) - e.bound[i]);
     high[s] = std::fmax(high[s], std::fabs(e.exact[i]) + e.bound[i]);
   }
   for (size_t s = 0; s < low.size(); ++s) {
-    const double got = decode_element(scales, 0, static_cast<int64_t>(s));
+    const double got = decode_element(scales, static_cast<int64_t>(s) / width, static_cast<int64_t>(s) % width);
     // One rounding of the quotient; the smallest are denormal.
     if (got >= low[s] / 127 * (1 - 2 * kUnit) - 0x1p-149 && got <= high[s] / 127 * (1 + 2 * kUnit) + 0x1p-149) continue;
     char text[160];
@@ -134,8 +136,10 @@ std::string run_trial(const Trial& trial, int threads, Workspace& space, const s
     std::string wrong = compare(e, decode(e.operand), count);
     if (e.operand.format.dynamic) {
       const Operand scales = scales_operand(e.operand);
-      const auto* p = static_cast<const unsigned char*>(scales.values.data);
-      bits->insert(bits->end(), p, p + row_bytes(scales));
+      for (int64_t r = 0; r < row_count(scales.values); ++r) {
+        const auto* row = static_cast<const unsigned char*>(row_address(scales.values, r));
+        bits->insert(bits->end(), row, row + row_bytes(scales));
+      }
       if (wrong.empty()) wrong = compare_scales(e);
       space.restore_elements(scales);
     }

@@ -151,6 +151,8 @@ inline const char* refuse_rows(const Operand& x) {
 inline const char* refuse_whole_rows(const Operand& x) {
   return is_dynamic_row(x.format) && x.values.stride[1] == 1 ? nullptr : refuse_rows(x);
 }
+// Whether a scan can keep its state so.
+inline const char* refuse_state(const Operand& x) { return is_dynamic_state(x.format) ? nullptr : refuse_rows(x); }
 inline const char* refuse_parameters(const TensorView& v) {
   return v.data == nullptr || v.dtype == DType::kF32 ? nullptr : "needs f32 parameters";
 }
@@ -159,6 +161,16 @@ inline const char* first_reason(Reasons... reasons) {
   const char* found = nullptr;
   ((found = found != nullptr ? found : reasons), ...);
   return found;
+}
+
+// Calls function(run) for runs of at most `every` tokens of a segment, after each of which the state is rounded. Rounding to
+// f32 is what a run does anyway: such states are not cut.
+template <class Function>
+inline void for_state_runs(const Segment& seg, int32_t every, DType state, const Function& function) {
+  if (every <= 0 || every >= seg.length || state == DType::kF32) return function(seg);
+  for (int32_t at = 0; at < seg.length; at += every) {
+    function(Segment{seg.begin + at, smaller(every, seg.length - at), seg.slot});
+  }
 }
 
 // Splits rows over the threads; `function(begin, end, thread)`. One row, or little work, stays with the caller.

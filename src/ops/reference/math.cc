@@ -1,7 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/reference/math.h"
 
+#include <algorithm>
+
 namespace quamba2::reference {
+
+std::vector<Segment> runs_of(const Segment* segments, int32_t count, int32_t every) {
+  std::vector<Segment> runs;
+  for (int32_t i = 0; i < count; ++i) {
+    const Segment& s = segments[i];
+    const int32_t step = every > 0 ? every : std::max(s.length, 1);
+    for (int32_t at = 0; at < s.length; at += step)
+      runs.push_back({s.begin + at, std::min(step, s.length - at), s.slot});
+  }
+  return runs;
+}
 
 std::vector<double> parameters(const TensorView& view, int64_t count, double fallback) {
   std::vector<double> out(static_cast<size_t>(count), fallback);

@@ -12,6 +12,9 @@ namespace quamba2::reference {
 inline double silu(double x) { return x / (1.0 + std::exp(-x)); }
 inline double softplus(double x) { return x > 20.0 ? x : std::log1p(std::exp(x)); }
 
+// Segments cut into runs of at most `every` tokens, in order; as they are where `every` is 0.
+std::vector<Segment> runs_of(const Segment* segments, int32_t count, int32_t every);
+
 // A parameter vector of any float type; `count` copies of `fallback` where it has no data.
 std::vector<double> parameters(const TensorView& view, int64_t count, double fallback);
 

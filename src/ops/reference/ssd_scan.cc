@@ -41,9 +41,7 @@ void scan_head(const SsdScanArgs& args, const Segment& seg, int64_t h, const std
       (*out)[static_cast<size_t>((t * heads + h) * width + p)] = y;
     }
   }
-  for (int64_t i = 0; i < states * width; ++i) {
-    encode_element(args.state, state_row + i / width, i % width, s[static_cast<size_t>(i)]);
-  }
+  encode_state(args.state, state_row, states, s.data());
 }
 
 }  // namespace
@@ -58,8 +56,8 @@ void reference_ssd_scan(const SsdScanArgs& args) {
     d = wide;
   }
   std::vector<double> out(static_cast<size_t>(row_count(args.x.values) * heads * width));
-  for (int32_t i = 0; i < args.segment_count; ++i) {
-    for (int64_t h = 0; h < heads; ++h) scan_head(args, args.segments[i], h, d, &out);
+  for (const Segment& run : reference::runs_of(args.segments, args.segment_count, args.state_every)) {
+    for (int64_t h = 0; h < heads; ++h) scan_head(args, run, h, d, &out);
   }
   encode(out, args.out);
 }

@@ -13,7 +13,7 @@ namespace {
 // Static INT8 scales from ranges: one for all columns, or one each.
 Encoding encoding_for(const Format& format, const std::vector<float>* range) {
   Encoding out{format, {}};
-  if (format.levels == 0) return out;
+  if (format.levels == 0 || format.dynamic) return out;
   QUAMBA2_CHECK(range != nullptr && format.storage == DType::kI8, "an integer edge without a range");
   std::vector<float> scales(*range);
   if (format.level[0].grain == Grain::kTensor) scales = {*std::max_element(range->begin(), range->end())};
@@ -47,7 +47,7 @@ void encode(QuantModel& model, PassContext& context, ScaleChoice choice) {
   for (const auto& [id, format] : model.states) {
     State& state = graph.states[static_cast<size_t>(id)];
     state.encoding = encoding_for(format, find_range(model.ranges.states, id));
-    if (format.levels > 0 && state.shape.size() == 3) {
+    if (!state.encoding.scales.empty() && state.shape.size() == 3) {
       state.encoding.scales = state.encoding.scales.reinterpreted(DType::kF32, {state.shape[0], state.shape[2]});
     }
   }
