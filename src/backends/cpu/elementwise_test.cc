@@ -50,7 +50,7 @@ std::vector<Pair> pairs() {
 
 // Args with two inputs named by pointers to members.
 template <class Args>
-void check_pairs(Operand Args::*first, Operand Args::*second, uint64_t seed) {
+void check_pairs(Operand Args::* first, Operand Args::* second, uint64_t seed) {
   KernelTest<Args> test;
   for (const Pair& p : pairs()) {
     auto space = std::make_shared<Workspace>(++seed);
