@@ -17,8 +17,15 @@ namespace {
 struct EvalArgs {
   std::string a, b, text;
   double max_increase = std::numeric_limits<double>::quiet_NaN();  // percent; NaN: no gate
+  int state_every = 0;
   PerplexityOptions options;
 };
+
+EngineOptions engine_of(Session& s, const EvalArgs& args) {
+  EngineOptions options = engine_options(s.common);
+  options.state_every = args.state_every;
+  return options;
+}
 
 void perplexity_fields(Json* json, const Perplexity& p) {
   json->field("perplexity", p.perplexity).field("standard_error", p.standard_error);
@@ -28,7 +35,7 @@ void perplexity_fields(Json* json, const Perplexity& p) {
 
 int eval_ppl(Session& s, const EvalArgs& args) {
   const std::string text = read_input(args.text, "--text");
-  Engine engine = Engine::load(args.a, engine_options(s.common));
+  Engine engine = Engine::load(args.a, engine_of(s, args));
   const Perplexity p = perplexity(engine, text, args.options);
   if (s.common.json) {
     Json json;
@@ -47,8 +54,8 @@ int eval_ppl(Session& s, const EvalArgs& args) {
 
 // One side of a comparison.
 struct Side {
-  Side(Session& s, const std::string& path)
-      : model(Model::from_pretrained(path)), engine(model, engine_options(s.common)) {}
+  Side(const std::string& path, const EngineOptions& options)
+      : model(Model::from_pretrained(path)), engine(model, options) {}
   double of_bf16() const { return static_cast<double>(model.weight_bytes()) / static_cast<double>(model.bf16_bytes()); }
   Model model;
   Engine engine;
@@ -97,7 +104,8 @@ std::string comparison_table(Session& s, const EvalArgs& args, const Side& a, co
 
 int compare_verb(Session& s, const EvalArgs& args) {
   const std::string text = read_input(args.text, "--text");
-  Side a(s, args.a), b(s, args.b);
+  const EngineOptions options = engine_of(s, args);
+  Side a(args.a, options), b(args.b, options);
   const Comparison c = compare(a.engine, b.engine, text, args.options);
   const bool gated = !std::isnan(args.max_increase);
   const bool passed = !gated || increase(c) <= args.max_increase;  // false too where the perplexity is not a number
@@ -121,6 +129,8 @@ void add_text_options(CLI::App* verb, EvalArgs* args) {
   verb->add_option("--text", args->text, "text to predict (- for standard input)")->required()->option_text("FILE");
   at_least(verb->add_option("--window", args->options.window, "tokens a window (default 2048)"), 2);
   at_least(verb->add_option("--windows", args->options.max_windows, "windows at most (default 0: all of the text)"), 0);
+  at_least(verb->add_option("--state-every", args->state_every, "round states every N tokens (default 0: once a call)"),
+           0);
 }
 
 }  // namespace

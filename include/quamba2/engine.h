@@ -20,6 +20,7 @@ struct EngineOptions {
   int threads = 0;             // 0: all that this process may use
   int max_sequences = 1;       // sequences at a time
   int max_tokens = 512;        // tokens of one call over all sequences; longer prompts are read in several
+  int state_every = 0;         // tokens between two roundings of quantized states; 0: once a call (1: as in generation)
   std::string tokenizer = {};  // directory or file; empty: the model's own
 };
 

@@ -67,13 +67,15 @@ Engine::Engine(const Model& source, const EngineOptions& options) : impl_(std::m
     check_vocabulary(*impl_->tokenizer, rows, path);
     impl_->vocab_size = std::min(impl_->vocab_size, impl_->tokenizer->vocab_size());
   }
-  if (options.max_tokens < 1 || options.max_sequences < 1) {
-    throw Error(ErrorCode::kUsage, "engine options out of range", "", "max_tokens and max_sequences are at least 1");
+  if (options.max_tokens < 1 || options.max_sequences < 1 || options.state_every < 0) {
+    throw Error(ErrorCode::kUsage, "engine options out of range", "",
+                "max_tokens and max_sequences are at least 1, state_every at least 0");
   }
   PlanLimits limits;
   limits.max_tokens = std::max(options.max_tokens, options.max_sequences);
   limits.max_selected = std::min(64, limits.max_tokens);
   limits.max_sequences = options.max_sequences;
+  limits.state_every = options.state_every;
   impl_->executor = std::make_unique<Executor>(model.graph, impl_->backend, limits);
 }
 

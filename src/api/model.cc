@@ -88,6 +88,7 @@ uint64_t Model::state_bytes() const {
     uint64_t elements = 1;
     for (int32_t d : s.shape) elements *= static_cast<uint64_t>(d);
     bytes += elements * static_cast<uint64_t>(bits_of(f.storage)) / 8;
+    if (s.like == kNone && f.dynamic) bytes += 4 * static_cast<uint64_t>(state_channels(s));
   }
   return bytes;
 }

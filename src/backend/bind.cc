@@ -51,6 +51,7 @@ OpArgs bind_selective_scan(const Binder& b) {
   a.x = b.in(0), a.dt = b.in(1), a.b = b.in(2), a.c = b.in(3);
   a.a_log = b.parameter(0), a.d = b.parameter(1), a.dt_bias = b.parameter(2);
   a.state = b.memory.state(b.node.state);
+  a.state_every = b.memory.state_every();
   a.out = b.out();
   return a;
 }
@@ -62,6 +63,7 @@ OpArgs bind_ssd_scan(const Binder& b) {
   a.a_log = b.parameter(0), a.d = b.parameter(1), a.dt_bias = b.parameter(2);
   a.dt_min = attributes.dt_min, a.dt_max = attributes.dt_max, a.groups = attributes.groups;
   a.state = b.memory.state(b.node.state);
+  a.state_every = b.memory.state_every();
   a.out = b.out();
   return a;
 }

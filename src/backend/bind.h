@@ -16,6 +16,7 @@ class Memory {
   virtual Operand state(int32_t state) const = 0;
   virtual TensorView token_ids() const = 0;
   virtual TensorView selected_rows() const = 0;
+  virtual int32_t state_every() const = 0;
 };
 
 OpArgs bind(const Graph& graph, const Node& node, const Memory& memory);

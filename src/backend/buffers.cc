@@ -28,6 +28,34 @@ Format resolved(const Encoding& encoding, DType float_type) {
   return f;
 }
 
+// Where the scales of `rows` rows of a dynamic edge are.
+TensorView row_scales(void* data, int32_t rows) {
+  TensorView v = index_view(data, rows);
+  v.dtype = DType::kF32;
+  return v;
+}
+
+// A slot is its numbers, padded to whole floats, then its scales [H, P] or [E].
+int64_t state_scales_offset(const Operand& state) {
+  int64_t bytes = 1;
+  for (int i = 1; i < state.values.rank; ++i) bytes *= state.values.dim[i];
+  return (bytes + 3) / 4 * 4;
+}
+
+void place_state_scales(const State& state, Operand* out) {
+  const int64_t slot_bytes = state_scales_offset(*out) + 4 * state_channels(state);
+  QUAMBA2_CHECK(slot_bytes <= INT32_MAX, "a state is too large: " + state.name);
+  TensorView &v = out->values, &s = out->scales[0];
+  s.dtype = DType::kF32;
+  s.rank = static_cast<uint8_t>(v.rank - 1);
+  for (int i = 0; i < s.rank; ++i) s.dim[i] = v.dim[i];
+  s.dim[s.rank - 1] = v.dim[v.rank - 1];
+  s.stride[s.rank - 1] = 1;
+  if (s.rank == 3) s.stride[1] = s.dim[2];
+  v.stride[0] = static_cast<int32_t>(slot_bytes);
+  s.stride[0] = v.stride[0] / 4;
+}
+
 TensorView scale_view(const Tensor& scales) { return scales.empty() ? TensorView{} : scales.view(); }
 
 // The memory that an edge lives in, and the columns of it: a piece lives in its parent.
@@ -54,7 +82,7 @@ Operand ShapesOnly::edge(EdgeId id) const {
   out.values.dim[1] = e.columns;
   out.values.stride[0] = o.columns;
   out.values.stride[1] = 1;
-  out.scales[0] = scale_view(o.encoding.scales);
+  out.scales[0] = out.format.dynamic ? row_scales(nullptr, out.values.dim[0]) : scale_view(o.encoding.scales);
   if (out.format.levels > 0 && out.format.level[0].grain == Grain::kColumn && e.slice == Slice::kPiece) {
     out.scales[0].dim[0] = e.columns;
     if (out.scales[0].data) out.scales[0].data = static_cast<float*>(out.scales[0].data) + e.begin;
@@ -64,7 +92,11 @@ Operand ShapesOnly::edge(EdgeId id) const {
 
 Operand ShapesOnly::state(int32_t id) const {
   const State& s = graph_.states[static_cast<size_t>(id)];
-  const Encoding& encoding = s.like == kNone ? s.encoding : graph_.edges[static_cast<size_t>(s.like)].encoding;
+  static const Encoding float_encoding;
+  const Encoding* chosen = s.like == kNone ? &s.encoding : &graph_.edges[static_cast<size_t>(s.like)].encoding;
+  // Scales of rows go with the call: a history of them is kept in floats.
+  if (s.like != kNone && chosen->format.dynamic) chosen = &float_encoding;
+  const Encoding& encoding = *chosen;
   Operand out;
   out.format = resolved(encoding, float_type_);
   out.values.dtype = out.format.storage;
@@ -78,6 +110,7 @@ Operand ShapesOnly::state(int32_t id) const {
     QUAMBA2_CHECK(i == 0 || stride <= INT32_MAX, "a state is too large: " + s.name);
   }
   out.scales[0] = scale_view(encoding.scales);
+  if (out.format.dynamic) place_state_scales(s, &out);
   return out;
 }
 
@@ -158,12 +191,15 @@ void allocate(Plan* plan, DType float_type) {
   plan->selected = AlignedBuffer(static_cast<size_t>(plan->limits.max_selected) * 4);
 
   const std::vector<Lifetime> lives = lifetimes(graph, plan->limits.keep_edges);
-  std::vector<size_t> bytes(graph.edges.size()), offsets(graph.edges.size());
+  // Dynamic scales lie behind the numbers, and live as long.
+  std::vector<size_t> bytes(graph.edges.size()), offsets(graph.edges.size()), scale_offsets(graph.edges.size());
   for (size_t e = 0; e < graph.edges.size(); ++e) {
     const Operand o = shapes.edge(static_cast<EdgeId>(e));
     bytes[e] = aligned(static_cast<size_t>(o.values.dim[0]) * static_cast<size_t>(o.values.dim[1]) *
                            static_cast<size_t>(bits_of(o.values.dtype)) / 8 +
                        kAlign);
+    scale_offsets[e] = bytes[e];
+    if (o.format.dynamic) bytes[e] += aligned(static_cast<size_t>(o.values.dim[0]) * sizeof(float));
     plan->edges.push_back(o);
   }
   plan->edge_memory = AlignedBuffer(place(lives, bytes, &offsets));
@@ -174,6 +210,7 @@ void allocate(Plan* plan, DType float_type) {
     const int64_t column = home == static_cast<EdgeId>(e) ? 0 : graph.edges[e].begin;
     plan->edges[e].values.data =
         base + offsets[static_cast<size_t>(home)] + column * bits_of(plan->edges[e].values.dtype) / 8;
+    if (plan->edges[e].format.dynamic) plan->edges[e].scales[0].data = base + offsets[e] + scale_offsets[e];
   }
 
   size_t total = 0;
@@ -187,8 +224,11 @@ void allocate(Plan* plan, DType float_type) {
     total += aligned(plan->state_bytes.back() * static_cast<size_t>(plan->limits.max_sequences));
   }
   plan->state_memory = AlignedBuffer(total);
-  for (size_t s = 0; s < graph.states.size(); ++s)
-    plan->states[s].values.data = static_cast<char*>(plan->state_memory.data()) + state_offsets[s];
+  for (size_t s = 0; s < graph.states.size(); ++s) {
+    Operand& state = plan->states[s];
+    state.values.data = static_cast<char*>(plan->state_memory.data()) + state_offsets[s];
+    if (state.format.dynamic) state.scales[0].data = static_cast<char*>(state.values.data) + state_scales_offset(state);
+  }
 }
 
 }  // namespace quamba2

@@ -16,6 +16,7 @@ class ShapesOnly : public Memory {
   Operand state(int32_t state) const override;
   TensorView token_ids() const override;
   TensorView selected_rows() const override;
+  int32_t state_every() const override { return limits_.state_every; }
 
  private:
   const Graph& graph_;
@@ -34,6 +35,7 @@ class Allocated : public Memory {
   Operand state(int32_t state) const override { return plan_.states[static_cast<size_t>(state)]; }
   TensorView token_ids() const override;
   TensorView selected_rows() const override;
+  int32_t state_every() const override { return plan_.limits.state_every; }
 
  private:
   const Plan& plan_;

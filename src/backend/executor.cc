@@ -21,6 +21,11 @@ void set_segments(OpArgs* args, const Segment* segments, int32_t count) {
       *args);
 }
 
+void set_operand_rows(Operand* operand, int32_t rows) {
+  operand->values.dim[0] = rows;
+  if (operand->format.dynamic) operand->scales[0].dim[0] = rows;
+}
+
 // The token dimension of everything that a step reads and writes.
 void set_step_rows(Step* step, int32_t tokens, int32_t selected) {
   std::visit(
@@ -29,8 +34,8 @@ void set_step_rows(Step* step, int32_t tokens, int32_t selected) {
         const bool selects = std::is_same_v<Args, SelectRowsArgs>;
         const int32_t out_rows = step->rows == RowKind::kTokens ? tokens : selected;
         const int32_t in_rows = selects ? tokens : out_rows;
-        visit_inputs(a, [&](Operand& o) { o.values.dim[0] = in_rows; });
-        visit_outputs(a, [&](Operand& o) { o.values.dim[0] = out_rows; });
+        visit_inputs(a, [&](Operand& o) { set_operand_rows(&o, in_rows); });
+        visit_outputs(a, [&](Operand& o) { set_operand_rows(&o, out_rows); });
         if constexpr (std::is_same_v<Args, EmbedArgs>) a.ids.dim[0] = tokens;
         if constexpr (std::is_same_v<Args, SelectRowsArgs>) a.rows.dim[0] = selected;
       },
@@ -69,7 +74,7 @@ void Executor::tap_outputs(const Step& step) {
   if (written.empty()) written.push_back(node.output);
   for (EdgeId edge : written) {
     Operand values = plan_->edges[static_cast<size_t>(edge)];
-    values.values.dim[0] = step.rows == RowKind::kTokens ? tokens_ : selected_;
+    set_operand_rows(&values, step.rows == RowKind::kTokens ? tokens_ : selected_);
     tap_(plan_->graph.edges[static_cast<size_t>(edge)], values);
   }
 }

@@ -54,8 +54,47 @@ EdgeId add_float_edge(Graph* graph, EdgeId like) {
   return static_cast<EdgeId>(graph->edges.size() - 1);
 }
 
+// A float part in the place of `part`, which becomes an edge of its own.
+EdgeId replace_part(Graph* graph, EdgeId part) {
+  const EdgeId copy = add_float_edge(graph, part);
+  Edge& to = graph->edges[static_cast<size_t>(copy)];
+  Edge& from = graph->edges[static_cast<size_t>(part)];
+  std::swap(to.parent, from.parent);
+  std::swap(to.slice, from.slice);
+  std::swap(to.begin, from.begin);
+  return copy;
+}
+
 bool is_encoded(const Graph& graph, EdgeId edge) {
   return graph.edges[static_cast<size_t>(edge)].encoding.format.levels > 0;
+}
+
+Node convert_node(std::string name, EdgeId from, EdgeId to) {
+  return {Op::kConvert, std::move(name), {from}, to, {}, kNone, {}};
+}
+
+// A convert that encodes `edge` from `copy`.
+Node encode_node(const Graph& graph, EdgeId copy, EdgeId edge) {
+  return convert_node(graph.edges[static_cast<size_t>(edge)].name + ".encode", copy, edge);
+}
+
+// Makes node `index` write floats where it should write rows with a scale each (kernels that write parts or columns of
+// a row do not see all of it), with converts behind it. False where there is nothing to do.
+bool convert_dynamic_outputs(Graph* graph, size_t index) {
+  const auto is_dynamic = [&](EdgeId e) { return graph->edges[static_cast<size_t>(e)].encoding.format.dynamic; };
+  std::vector<Node> after;
+  const EdgeId output = graph->nodes[index].output;
+  const std::vector<EdgeId> parts = graph->children(output, Slice::kPart);
+  for (EdgeId part : parts) {
+    if (is_dynamic(part)) after.push_back(encode_node(*graph, replace_part(graph, part), part));
+  }
+  if (parts.empty() && is_dynamic(output)) {
+    const EdgeId copy = add_float_edge(graph, output);
+    graph->nodes[index].output = copy;
+    after.push_back(encode_node(*graph, copy, output));
+  }
+  graph->nodes.insert(graph->nodes.begin() + static_cast<ptrdiff_t>(index) + 1, after.begin(), after.end());
+  return !after.empty();
 }
 
 // Rewrites node `index` to work on floats, with converts around it. Gives the number of nodes put in front of it.
@@ -65,18 +104,12 @@ int bracket_with_converts(Graph* graph, size_t index) {
   for (EdgeId& input : node.inputs) {
     if (!is_encoded(*graph, input)) continue;
     const EdgeId copy = add_float_edge(graph, input);
-    before.push_back({Op::kConvert, graph->edges[static_cast<size_t>(copy)].name, {input}, copy, {}, kNone, {}});
+    before.push_back(convert_node(graph->edges[static_cast<size_t>(copy)].name, input, copy));
     input = copy;
   }
   if (graph->children(node.output, Slice::kPart).empty() && is_encoded(*graph, node.output)) {
     const EdgeId copy = add_float_edge(graph, node.output);
-    after.push_back({Op::kConvert,
-                     graph->edges[static_cast<size_t>(node.output)].name + ".encode",
-                     {copy},
-                     node.output,
-                     {},
-                     kNone,
-                     {}});
+    after.push_back(encode_node(*graph, copy, node.output));
     node.output = copy;
   }
   auto at = graph->nodes.begin() + static_cast<ptrdiff_t>(index);
@@ -103,6 +136,7 @@ void select_kernels(const Backend& backend, Plan* plan) {
       const ShapesOnly shapes(plan->graph, plan->limits, backend.float_type());
       step.args = bind(plan->graph, plan->graph.nodes[i], shapes);
       if (select_kernel(backend.table(), &step)) break;
+      if (convert_dynamic_outputs(&plan->graph, i)) continue;
       if (bracketed) no_kernel(backend, plan->graph.nodes[i], step);
       const int before = bracket_with_converts(&plan->graph, i);
       bracketed = true;
@@ -175,11 +209,12 @@ void share_tables(Plan* plan) {
 void check_limits(const PlanLimits& limits) {
   const auto in_range = [](int32_t v, int32_t most) { return v >= 1 && v <= most; };
   if (in_range(limits.max_tokens, 1 << 20) && in_range(limits.max_selected, 1 << 20) &&
-      in_range(limits.max_sequences, 1 << 16))
+      in_range(limits.max_sequences, 1 << 16) && limits.state_every >= 0)
     return;
   throw Error(ErrorCode::kUsage, "limit out of range", "",
               "tokens " + std::to_string(limits.max_tokens) + ", logits rows " + std::to_string(limits.max_selected) +
-                  ", sequences " + std::to_string(limits.max_sequences),
+                  ", sequences " + std::to_string(limits.max_sequences) + ", tokens between roundings of the state " +
+                  std::to_string(limits.state_every),
               "choose smaller, positive values");
 }
 

@@ -19,6 +19,7 @@ struct PlanLimits {
   int32_t max_tokens = 512;   // tokens of one call, over all its sequences
   int32_t max_selected = 64;  // rows of logits at once
   int32_t max_sequences = 1;  // state slots
+  int32_t state_every = 0;    // tokens of a sequence between two roundings of its states; 0: once a call
   bool keep_edges = false;    // every edge keeps its memory to the end of the call (for taps)
 };
 

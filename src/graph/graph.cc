@@ -8,6 +8,17 @@
 
 namespace quamba2 {
 
+int64_t state_channels(const State& state) {
+  return state.shape.size() == 3 ? int64_t{state.shape[0]} * state.shape[2] : state.shape.back();
+}
+
+bool fits_state_scales(const State& state, const std::vector<int64_t>& scales) {
+  const std::vector<int64_t> whole(state.shape.begin(), state.shape.end());
+  std::vector<int64_t> channels = whole;
+  channels.erase(channels.end() - 2);
+  return scales == whole || scales == channels || scales == std::vector<int64_t>{1};
+}
+
 const char* name_of(Op op) {
   switch (op) {
     case Op::kEmbed: return "embed";
@@ -123,8 +134,20 @@ void verify(const Graph& graph) {
   for (const Edge& edge : graph.edges) {
     const Encoding& e = edge.encoding;
     const int64_t scales = e.scales.empty() ? 0 : e.scales.elements();
-    const bool fits = e.format.levels == 0 ? scales == 0 : scales == 1 || scales == edge.columns;
+    const bool none = e.format.levels == 0 || e.format.dynamic;
+    const bool fits = none ? scales == 0 : scales == 1 || scales == edge.columns;
     QUAMBA2_CHECK(fits, edge.name + " has " + std::to_string(scales) + " scales");
+    QUAMBA2_CHECK(!e.format.dynamic || is_dynamic_row(e.format), edge.name + ": " + format_text(e.format));
+    const bool piece =
+        edge.slice == Slice::kPiece && graph.edges[static_cast<size_t>(edge.parent)].encoding.format.dynamic;
+    QUAMBA2_CHECK(!piece, edge.name + " is a piece of an edge with a scale a row");
+  }
+  for (const State& state : graph.states) {
+    const Encoding& e = state.encoding;
+    const bool none = e.format.levels == 0 || e.format.dynamic;
+    QUAMBA2_CHECK(none ? e.scales.empty() : fits_state_scales(state, e.scales.shape()),
+                  state.name + " has scales " + shape_text(e.scales.shape()));
+    QUAMBA2_CHECK(!e.format.dynamic || is_dynamic_state(e.format), state.name + ": " + format_text(e.format));
   }
 }
 

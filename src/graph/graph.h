@@ -23,8 +23,9 @@ enum class RowKind : uint8_t { kTokens, kSelected };
 // format (the parent then has none). A piece is a range of columns inside the parent's buffer.
 enum class Slice : uint8_t { kWhole, kPart, kPiece };
 
-// How numbers on an edge or in a state are stored: integers come with static scales, [1] or one a column ([H, P] for
-// a Mamba2 state).
+// How numbers on an edge or in a state are stored: integers come with static scales, [1] or one a column (of a
+// state [E] or [H, P], or [N, E] or [H, N, P]: one a number), or none where they are dynamic: an edge then has one a row,
+// a state one a channel, which are part of it.
 struct Encoding {
   Format format;
   Tensor scales;
@@ -47,6 +48,11 @@ struct State {
   Encoding encoding;
   EdgeId like = kNone;  // takes the encoding of this edge (the conv state holds its input as it is)
 };
+
+// Channels of a state over all its heads: H * P, or E.
+int64_t state_channels(const State& state);
+// Whether a state may have scales of this shape.
+bool fits_state_scales(const State& state, const std::vector<int64_t>& scales);
 
 enum class Op : uint8_t {
   kEmbed,
@@ -113,7 +119,8 @@ struct Graph {
 };
 
 // Throws Error{kInternal} where the list is not well formed: an edge read before it is written, widths that differ,
-// parts that do not cover their parent, scales of a wrong length.
+// parts that do not cover their parent, scales of a wrong length, dynamic scales of an edge made of pieces (the writer of
+// one does not see the whole row).
 void verify(const Graph& graph);
 
 // One line a node: name, operation, inputs, weights, formats.

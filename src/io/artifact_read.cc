@@ -39,13 +39,27 @@ ScaleLevel level_for(const Tensor& scales, int64_t rows, int64_t columns, int64_
   return level;
 }
 
-// A packed weight: <module>.weight_packed, weight_scale, weight_shape.
-Weight read_packed(const Checkpoint& checkpoint, const std::string& name, int64_t bits, int64_t group) {
+// The outer level of a two-level weight.
+void add_channel_scales(const Checkpoint& checkpoint, Weight* weight) {
+  const std::string name = channel_scale_name(weight->name);
+  const Tensor scales = widened(require(checkpoint, name, weight->name));
+  const ScaleLevel &inner = weight->format.level[0], outer = level_for(scales, weight->values.dim(0), 0, 0, name);
+  if (weight->values.dtype() != DType::kI4 || inner.grain != Grain::kGroup || outer.dtype != DType::kF32)
+    damaged("unsupported weight format", name, "two levels are F32 scales of rows over groups of 4 bits");
+  weight->scales[1] = scales.reinterpreted(DType::kF32, {weight->values.dim(0)});
+  weight->format.level[1] = outer;
+  weight->format.levels = 2;
+}
+
+// A packed weight: <module>.weight_packed, weight_scale, weight_shape and, with two levels, weight_channel_scale.
+Weight read_packed(const Checkpoint& checkpoint, const std::string& name, int64_t bits, int64_t group, int64_t levels) {
   const Tensor& packed = require(checkpoint, packed_name(name), name);
   const Tensor& shape = require(checkpoint, shape_name(name), name);
   if (shape.dtype() != DType::kI64 || shape.elements() != 2)
     damaged("wrong tensor shape", shape_name(name), "two I64 values are expected");
   const auto* dims = shape.as<const int64_t>();
+  if (levels < 1 || levels > 2)
+    damaged("unsupported weight format", name, std::to_string(levels) + " levels of scales");
   if (bits != 4 && bits != 6) damaged("unsupported weight format", name, std::to_string(bits) + " bits");
   Weight out;
   out.name = name;
@@ -56,6 +70,7 @@ Weight read_packed(const Checkpoint& checkpoint, const std::string& name, int64_
   out.format.level[0] = level_for(out.scales[0], dims[0], dims[1], group, scale_name(name));
   if (out.format.level[0].grain == Grain::kRow)
     out.scales[0] = out.scales[0].reinterpreted(out.scales[0].dtype(), {dims[0]});
+  if (levels == 2) add_channel_scales(checkpoint, &out);
   return out;
 }
 
@@ -73,7 +88,8 @@ Weight read_int8(const Checkpoint& checkpoint, const std::string& name) {
   return out;
 }
 
-std::map<std::string, Encoding> read_encodings(const Checkpoint& checkpoint, const Json* section, const char* kind) {
+std::map<std::string, Encoding> read_encodings(const Checkpoint& checkpoint, const Json* section, const char* kind,
+                                               Grain dynamic) {
   std::map<std::string, Encoding> out;
   if (!section) return out;
   for (const auto& [name, type] : section->as_object(kind)) {
@@ -87,6 +103,11 @@ std::map<std::string, Encoding> read_encodings(const Checkpoint& checkpoint, con
       e.scales = widened(require(checkpoint, encoding_scale_name(name), name));
       if (e.scales.dtype() != DType::kF32) damaged("unsupported scales", name, "F32 or BF16 is expected");
       e.format.level[0].grain = e.scales.elements() == 1 ? Grain::kTensor : Grain::kColumn;
+    } else if (text == "i8 dynamic") {
+      e.format.storage = DType::kI8;
+      e.format.levels = 1;
+      e.format.level[0].grain = dynamic;
+      e.format.dynamic = true;
     } else {
       damaged("unsupported format", name, "\"" + text + "\"");
     }
@@ -131,6 +152,13 @@ const Json* our_settings(const Checkpoint& checkpoint) {
   return ours;
 }
 
+// A row's scale needs the whole row: no edge that is written piece by piece has one.
+void check_whole_rows(const Graph& graph, EdgeId id) {
+  const Edge& edge = graph.edges[static_cast<size_t>(id)];
+  if (edge.slice != Slice::kPiece && graph.children(id, Slice::kPiece).empty()) return;
+  damaged("unsupported format", edge.name, "an activation that is put together from pieces has no scale a row");
+}
+
 }  // namespace
 
 Artifact read_artifact(const Checkpoint& checkpoint) {
@@ -143,11 +171,11 @@ Artifact read_artifact(const Checkpoint& checkpoint) {
     if (!weights)
       damaged("missing section", "quantization_config.quamba2.weights", "it lists the formats of the weights");
     for (const auto& [name, format] : weights->as_object("weights")) {
-      const int64_t bits = format.get("bits", 8), group = format.get("group_size", 0);
-      out.weights[name] = bits == 8 ? read_int8(checkpoint, name) : read_packed(checkpoint, name, bits, group);
+      const int64_t bits = format.get("bits", 8), group = format.get("group_size", 0), levels = format.get("levels", 1);
+      out.weights[name] = bits == 8 ? read_int8(checkpoint, name) : read_packed(checkpoint, name, bits, group, levels);
     }
-    out.edges = read_encodings(checkpoint, ours->find("edges"), "edges");
-    out.states = read_encodings(checkpoint, ours->find("states"), "states");
+    out.edges = read_encodings(checkpoint, ours->find("edges"), "edges", Grain::kRow);
+    out.states = read_encodings(checkpoint, ours->find("states"), "states", Grain::kColumn);
   }
   for (const auto& [name, tensor] : checkpoint.tensors) {
     if (out.weights.count(name) || (ours && is_companion(name))) continue;
@@ -170,7 +198,10 @@ void apply_encodings(const Artifact& artifact, ModelData* model) {
     const EdgeId id = model->graph.find_edge(name);
     if (id == kNone) damaged("unknown activation", name, "this model has none of that name");
     Edge& edge = model->graph.edges[static_cast<size_t>(id)];
-    if (encoding.format.levels > 0 && encoding.scales.elements() != 1 && encoding.scales.elements() != edge.columns) {
+    if (encoding.format.dynamic) {
+      check_whole_rows(model->graph, id);
+    } else if (encoding.format.levels > 0 && encoding.scales.elements() != 1 &&
+               encoding.scales.elements() != edge.columns) {
       damaged("wrong number of scales", name,
               std::to_string(encoding.scales.elements()) + " for " + std::to_string(edge.columns) + " columns");
     }
@@ -180,10 +211,9 @@ void apply_encodings(const Artifact& artifact, ModelData* model) {
     const int32_t id = model->graph.find_state(name);
     if (id == kNone) damaged("unknown state", name, "this model has none of that name");
     State& state = model->graph.states[static_cast<size_t>(id)];
-    const int64_t channels = state.shape.back(), heads = state.shape.size() == 3 ? state.shape[0] : 1;
-    if (encoding.format.levels > 0 && encoding.scales.elements() != heads * channels) {
+    if (encoding.format.levels > 0 && !encoding.format.dynamic && !fits_state_scales(state, encoding.scales.shape())) {
       damaged("wrong number of scales", name,
-              std::to_string(encoding.scales.elements()) + " for " + std::to_string(heads * channels) + " channels");
+              shape_text(encoding.scales.shape()) + " for " + std::to_string(state_channels(state)) + " channels");
     }
     state.encoding = encoding;
   }

@@ -32,6 +32,9 @@ void add_weight(const Weight& weight, NamedTensors* out) {
     out->push_back({weight.name, as_stored(weight)});
     return;
   }
+  if (weight.format.levels == 2) {
+    out->push_back({channel_scale_name(weight.name), weight.scales[1].reinterpreted(DType::kF32, {values.dim(0), 1})});
+  }
   out->push_back({packed_name(weight.name), values});
   Tensor shape(DType::kI64, {2});
   shape.as<int64_t>()[0] = values.dim(0);
@@ -41,8 +44,8 @@ void add_weight(const Weight& weight, NamedTensors* out) {
 
 void add_encoding(const std::string& name, const Encoding& encoding, Json* section, NamedTensors* out) {
   if (encoding.format.levels == 0 && encoding.format.storage == DType::kF32) return;
-  section->set(name, name_of(encoding.format.storage));
-  if (encoding.format.levels > 0) out->push_back({encoding_scale_name(name), narrowed(encoding.scales)});
+  section->set(name, std::string(name_of(encoding.format.storage)) + (encoding.format.dynamic ? " dynamic" : ""));
+  if (!encoding.scales.empty()) out->push_back({encoding_scale_name(name), narrowed(encoding.scales)});
 }
 
 std::string module_of(const std::string& weight) {
@@ -90,6 +93,7 @@ Json describe_weights(const Graph& graph) {
     format.set("bits", bits_of(weight.format.storage));
     if (weight.format.level[0].grain == Grain::kGroup)
       format.set("group_size", static_cast<int>(weight.format.level[0].group));
+    if (weight.format.levels == 2) format.set("levels", 2);
     out.set(weight.name, std::move(format));
   }
   return out;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // linear: y[t, n] = sum over k of x[t, k] * weight[n, k] + bias[n], written in parts (tensor/view.h)
-//   x       [T, K] float, or i8 with one scale a tensor
+//   x       [T, K] float, or i8 with one scale a tensor, a column, or (dynamic) a row
 //   weight  [N, K] float; i8 with a scale a row; i4 (or i6) with a scale a row and group along K
 //   bias    [N] f32, or no data
 //   out     parts covering columns [0, N), any activation format

@@ -5,7 +5,8 @@
 //   out[t, e]   = sum over n of c[t, n] * s[n, e] + d[e] * x[t, e]
 //   x, dt   [T, E]; b, c [T, N]: float, or i8 with scales a tensor or column
 //   a_log   [E, N], d [E], dt_bias [E] (or no data): f32
-//   state   [S, N, E] (channel fastest): float, or i8 with a scale a column; encoded once, at the end of a segment
+//   state   [S, N, E] (channel fastest): float, or i8 with scales [E], [N, E] or, dynamic, [S, E]; encoded at the end of a
+//           segment and, where state_every = n > 0, after every n of its tokens
 //   out     [T, E] any activation format
 #pragma once
 
@@ -19,6 +20,7 @@ struct SelectiveScanArgs {
   Operand state;
   const Segment* segments = nullptr;
   int32_t segment_count = 0;
+  int32_t state_every = 0;  // tokens between two roundings of the state inside a segment; 0: none
   Operand out;
   const void* prepared = nullptr;
 };

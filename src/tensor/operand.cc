@@ -80,6 +80,15 @@ void* row_address(const TensorView& view, int64_t row) {
   return static_cast<char*>(view.data) + offset * bits / 8;
 }
 
+int64_t scale_row(const Operand& operand, int64_t row) {
+  const TensorView &v = operand.values, &s = operand.scales[0];
+  if (s.rank <= 1 || v.rank < 3) return 0;
+  const int64_t states = v.dim[v.rank - 2], block = row / states;  // a slot, or a head of one
+  if (operand.format.dynamic) return block;
+  const int64_t head = v.rank == 4 ? block % v.dim[1] : 0;
+  return s.rank == v.rank - 1 ? head * states + row % states : head;
+}
+
 double scale_of(const Operand& operand, int64_t row, int64_t column) {
   if (operand.format.levels == 0) return 1.0;
   const auto level_scale = [&](int level) {
@@ -91,10 +100,7 @@ double scale_of(const Operand& operand, int64_t row, int64_t column) {
       case Grain::kRow: return load_element(s.data, s.dtype, row);
       case Grain::kGroup: return load_element(row_address(s, row), s.dtype, column / l.group);
       case Grain::kColumn: {
-        // Activations [T, C]: scales [C]. States [S, N, E]: scales [E]; [S, H, N, P]: scales [H, P].
-        if (s.rank == 1) return load_element(s.data, s.dtype, column);
-        const int64_t head = row / operand.values.dim[2] % operand.values.dim[1];
-        return load_element(row_address(s, head), s.dtype, column);
+        return load_element(row_address(s, scale_row(operand, row)), s.dtype, column);
       }
     }
     return 1.0;
@@ -126,6 +132,31 @@ void encode_element(const Operand& operand, int64_t row, int64_t column, double 
   store_element(address, dtype, column, code);
 }
 
+void encode_row(const Operand& operand, int64_t row, const double* values) {
+  const int64_t columns = row_length(operand.values);
+  if (operand.format.dynamic) {
+    QUAMBA2_CHECK(is_dynamic_row(operand.format), "only rows have scales that are computed with them");
+    double largest = 0;
+    for (int64_t c = 0; c < columns; ++c) largest = std::fmax(largest, std::fabs(values[c]));
+    store_element(operand.scales[0].data, operand.scales[0].dtype, row, largest / max_code(operand.format.storage));
+  }
+  for (int64_t c = 0; c < columns; ++c) encode_element(operand, row, c, values[c]);
+}
+
+void encode_state(const Operand& operand, int64_t first, int64_t rows, const double* values) {
+  const int64_t columns = row_length(operand.values);
+  if (operand.format.dynamic) {
+    QUAMBA2_CHECK(is_dynamic_state(operand.format), "only channels of states have scales that are computed with them");
+    void* scales = row_address(operand.scales[0], scale_row(operand, first));
+    for (int64_t c = 0; c < columns; ++c) {
+      double largest = 0;
+      for (int64_t r = 0; r < rows; ++r) largest = std::fmax(largest, std::fabs(values[r * columns + c]));
+      store_element(scales, DType::kF32, c, largest / max_code(operand.format.storage));
+    }
+  }
+  for (int64_t i = 0; i < rows * columns; ++i) encode_element(operand, first + i / columns, i % columns, values[i]);
+}
+
 std::vector<double> decode(const Operand& operand) {
   const int64_t rows = row_count(operand.values), columns = row_length(operand.values);
   std::vector<double> out(static_cast<size_t>(rows * columns));
@@ -138,9 +169,12 @@ std::vector<double> decode(const Operand& operand) {
 void encode(const std::vector<double>& values, const Operand& operand) {
   const int64_t rows = row_count(operand.values), columns = row_length(operand.values);
   QUAMBA2_CHECK(static_cast<int64_t>(values.size()) == rows * columns, "encode: sizes differ");
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) encode_element(operand, r, c, values[static_cast<size_t>(r * columns + c)]);
+  if (is_dynamic_state(operand.format)) {
+    const int64_t block = operand.values.dim[operand.values.rank - 2];
+    for (int64_t r = 0; r < rows; r += block) encode_state(operand, r, block, values.data() + r * columns);
+    return;
   }
+  for (int64_t r = 0; r < rows; ++r) encode_row(operand, r, values.data() + r * columns);
 }
 
 std::string format_text(const Format& format) {

@@ -21,12 +21,22 @@ void* row_address(const TensorView& view, int64_t row);
 int64_t row_count(const TensorView& view);   // product of all dimensions but the innermost
 int64_t row_length(const TensorView& view);  // the innermost dimension
 
+// The row of scales [..., columns], all dimensions but the innermost flattened, of a row with a scale a column.
+int64_t scale_row(const Operand& operand, int64_t row);
+
 // The scale of element (row, column); 1 for floats. Two levels multiply as method.md 2.7 says:
 // decoded value = rint(code * s_g / s_c) * s_c; see decode_element.
 double scale_of(const Operand& operand, int64_t row, int64_t column);
 double decode_element(const Operand& operand, int64_t row, int64_t column);
-// Rounds to the nearest code, ties to even, saturating; a zero scale gives code 0.
+// Rounds to the nearest code under the scale that is stored, ties to even, saturating; a zero scale gives code 0.
 void encode_element(const Operand& operand, int64_t row, int64_t column, double value);
+
+// A row of values. Dynamic operands with a scale a row get theirs first: max|v| / 127, rounded to f32.
+void encode_row(const Operand& operand, int64_t row, const double* values);
+
+// Rows [first, first + rows) of a state, [rows, columns]: the N rows of one slot, or of one head in it. Dynamic scales are
+// those of these values: max over the rows / 127.
+void encode_state(const Operand& operand, int64_t first, int64_t rows, const double* values);
 
 // Whole operands as rows x columns of doubles.
 std::vector<double> decode(const Operand& operand);

@@ -21,9 +21,11 @@ struct TensorView {
 // How finely scales are given.
 enum class Grain : uint8_t {
   kTensor,  // one scale                                        scales [1]
-  kRow,     // one a row of a weight matrix [N, K]              scales [N]
+  kRow,     // one a row: of a weight matrix [N, K]              scales [N]; of activations [T, C], dynamic: scales [T]
   kGroup,  // one a row and group of `group` elements along K  scales [N, ceil(K / group)]; the last group may be shorter
-  kColumn  // one an innermost index: channels of an activation [T, C]: scales [C]; of a state [S, H, N, P]: scales [H, P]
+  kColumn  // one an innermost index: channels of an activation [T, C]: scales [C]; of a state [S, N, E] or [S, H, N, P]:
+  // scales [E] or [H, P], [N, E] or [H, N, P] where they differ along N too, and [S, E] or [S, H, P], a part of
+  // the state, where they are dynamic
 };
 
 struct ScaleLevel {
@@ -38,7 +40,7 @@ struct Format {
   DType storage = DType::kF32;
   ScaleLevel level[2];
   uint8_t levels = 0;    // scales in use: 0 for floats
-  bool dynamic = false;  // scale computed at run time
+  bool dynamic = false;  // scales are computed by whatever writes the numbers: max|v| / 127 of those that share one
 };
 
 constexpr bool operator==(const ScaleLevel& a, const ScaleLevel& b) {
@@ -47,6 +49,18 @@ constexpr bool operator==(const ScaleLevel& a, const ScaleLevel& b) {
 constexpr bool operator==(const Format& a, const Format& b) {
   return a.storage == b.storage && a.levels == b.levels && a.dynamic == b.dynamic &&
          (a.levels < 1 || a.level[0] == b.level[0]) && (a.levels < 2 || a.level[1] == b.level[1]);
+}
+
+// Activations whose rows have a scale each, known when the row is written.
+constexpr bool is_dynamic_row(const Format& f) {
+  return f.dynamic && f.storage == DType::kI8 && f.levels == 1 && f.level[0].grain == Grain::kRow &&
+         f.level[0].dtype == DType::kF32;
+}
+
+// States whose channels have a scale each, over N, known when the state is written.
+constexpr bool is_dynamic_state(const Format& f) {
+  return f.dynamic && f.storage == DType::kI8 && f.levels == 1 && f.level[0].grain == Grain::kColumn &&
+         f.level[0].dtype == DType::kF32;
 }
 
 // Numbers together with what decodes them.

@@ -91,6 +91,7 @@ TEST(EngineOptionsCheck, WrongOnesAreUsageErrors) {
   EXPECT_THROW(Engine::load(demo(), {.device = "tpu"}), Error);
   EXPECT_THROW(Engine::load(demo(), {.threads = -1}), Error);
   EXPECT_THROW(Engine::load(demo(), {.max_sequences = 0}), Error);
+  EXPECT_THROW(Engine::load(demo(), {.state_every = -1}), Error);
   EXPECT_THROW(Engine::load(demo(), {.max_tokens = -5, .tokenizer = ""}), Error);
   EXPECT_THROW(Engine::load(testing::source_path("no/such/model")), Error);
   Engine engine = Engine::load(demo());

@@ -22,6 +22,29 @@ bool plant_failure() {
   return value && std::string(value) == "1";
 }
 
+// Dynamic scales: each within the bounds of the largest value that it stands for.
+std::string compare_scales(const Expected& e) {
+  const Operand scales = scales_operand(e.operand);
+  const int64_t columns = row_length(e.operand.values);
+  const int64_t width = row_length(scales.values);
+  std::vector<double> low(static_cast<size_t>(row_count(scales.values) * width), 0.0), high = low;
+  for (size_t i = 0; i < e.exact.size(); ++i) {
+    const auto at = static_cast<int64_t>(i);
+    const auto s = static_cast<size_t>(scale_index(e.operand, at / columns, at % columns));
+    low[s] = std::fmax(low[s], std::fabs(e.exact[i]) - e.bound[i]);
+    high[s] = std::fmax(high[s], std::fabs(e.exact[i]) + e.bound[i]);
+  }
+  for (size_t s = 0; s < low.size(); ++s) {
+    const double got = decode_element(scales, static_cast<int64_t>(s) / width, static_cast<int64_t>(s) % width);
+    // One rounding of the quotient; the smallest are denormal.
+    if (got >= low[s] / 127 * (1 - 2 * kUnit) - 0x1p-149 && got <= high[s] / 127 * (1 + 2 * kUnit) + 0x1p-149) continue;
+    char text[160];
+    std::snprintf(text, sizeof(text), "scale %zu is %.9g, expected %.9g to %.9g", s, got, low[s] / 127, high[s] / 127);
+    return text;
+  }
+  return "";
+}
+
 size_t row_bytes(const Operand& o) { return static_cast<size_t>(row_length(o.values) * bits_of(o.values.dtype) / 8); }
 
 void poison(const Operand& o) {  // NaN, or code 127
@@ -96,6 +119,7 @@ std::string run_trial(const Trial& trial, int threads, Workspace& space, const s
   space.restore();
   for (const Expected& e : expected) {
     if (e.poison) poison(e.operand);
+    if (e.poison && e.operand.format.dynamic) poison(scales_operand(e.operand));
   }
   AlignedBuffer scratch(trial.scratch_bytes + kGuard);
   std::memset(scratch.data(), 0xff, trial.scratch_bytes + kGuard);
@@ -109,7 +133,16 @@ std::string run_trial(const Trial& trial, int threads, Workspace& space, const s
       const auto* row = static_cast<const unsigned char*>(row_address(e.operand.values, r));
       bits->insert(bits->end(), row, row + row_bytes(e.operand));
     }
-    const std::string wrong = compare(e, decode(e.operand), count);
+    std::string wrong = compare(e, decode(e.operand), count);
+    if (e.operand.format.dynamic) {
+      const Operand scales = scales_operand(e.operand);
+      for (int64_t r = 0; r < row_count(scales.values); ++r) {
+        const auto* row = static_cast<const unsigned char*>(row_address(scales.values, r));
+        bits->insert(bits->end(), row, row + row_bytes(scales));
+      }
+      if (wrong.empty()) wrong = compare_scales(e);
+      space.restore_elements(scales);
+    }
     if (!wrong.empty()) failure += trial.what + ", output " + std::to_string(i) + ": " + wrong + "\n";
     space.restore_elements(e.operand);
   }

@@ -10,11 +10,12 @@ namespace {
 
 constexpr size_t kCanary = 128;
 
-// Index of the scale of element (row, column) and how many scales there are.
-int64_t scale_index(const Operand& operand, int64_t row, int64_t column) {
-  if (operand.format.level[0].grain == Grain::kTensor) return 0;
-  if (operand.scales[0].rank == 1) return column;
-  return row / operand.values.dim[2] % operand.values.dim[1] * operand.values.dim[3] + column;
+std::vector<int32_t> column_scale_dims(const std::vector<int32_t>& dims, const Spec& spec) {
+  if (dims.size() < 3) return {dims.back()};
+  std::vector<int32_t> out = dims;
+  if (!spec.along_states) out.erase(out.end() - 2);
+  if (!spec.dynamic) out.erase(out.begin());
+  return out;
 }
 
 double draw(Workspace& space, const Spec& spec, int64_t column, int64_t columns) {
@@ -81,8 +82,11 @@ Operand Workspace::output(const std::vector<int32_t>& dims, const Spec& spec) {
   out.format.levels = 1;
   out.format.level[0].grain = spec.grain;
   std::vector<int32_t> scale_dims = {1};
-  if (spec.grain == Grain::kColumn) {
-    scale_dims = dims.size() == 4 ? std::vector<int32_t>{dims[1], dims[3]} : std::vector<int32_t>{dims.back()};
+  if (spec.grain == Grain::kColumn) scale_dims = column_scale_dims(dims, spec);
+  out.format.dynamic = spec.dynamic;
+  if (spec.grain == Grain::kRow) {
+    out.format.dynamic = true;
+    scale_dims = {dims[0]};
   }
   out.scales[0] = view(DType::kF32, scale_dims);
   return out;
@@ -105,7 +109,7 @@ void Workspace::fill(const Operand& operand, const Spec& spec, bool choose_scale
   const int64_t rows = row_count(operand.values), columns = row_length(operand.values);
   std::vector<double> values(static_cast<size_t>(rows * columns));
   for (int64_t i = 0; i < rows * columns; ++i) values[static_cast<size_t>(i)] = draw(*this, spec, i % columns, columns);
-  if (operand.format.levels > 0 && choose_scales) set_scales(operand, values, spec.clip);
+  if (operand.format.levels > 0 && !operand.format.dynamic && choose_scales) set_scales(operand, values, spec.clip);
   encode(values, operand);
 }
 
@@ -142,6 +146,18 @@ void Workspace::restore_elements(const Operand& operand) const {
       std::memcpy(row, b.snapshot.data() + (row - base), row_bytes);
     }
   }
+}
+
+int64_t scale_index(const Operand& operand, int64_t row, int64_t column) {
+  if (operand.format.level[0].grain == Grain::kTensor) return 0;
+  if (operand.format.level[0].grain == Grain::kRow) return row;
+  return scale_row(operand, row) * row_length(operand.scales[0]) + column;
+}
+
+Operand scales_operand(const Operand& operand) {
+  Operand out;
+  out.values = operand.scales[0];
+  return out;
 }
 
 void set_scales(const Operand& output, const std::vector<double>& exact, double clip) {

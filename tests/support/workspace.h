@@ -25,7 +25,9 @@ enum class Values : uint8_t {
 // How an operand is stored and filled.
 struct Spec {
   DType storage = DType::kF32;
-  Grain grain = Grain::kTensor;  // of integers
+  Grain grain = Grain::kTensor;  // of integers; kRow: dynamic, one a row
+  bool dynamic = false;          // of a state with kColumn
+  bool along_states = false;     // scales of a state, kColumn: one a number of it
   Values values = Values::kNormal;
   double mean = 0, spread = 1;
   double clip = 1;   // integers: the scale as a share of absmax / 127; below 1 saturates
@@ -43,7 +45,8 @@ class Workspace {
   // f32 parameters; normal numbers.
   TensorView floats(const std::vector<int32_t>& dims, double mean, double spread, int misalign = 0);
   TensorView indices(const std::vector<int32_t>& values);
-  // An operand filled as its spec says. Column scales of a state [S, H, N, P] are [H, P]; else [columns].
+  // An operand filled as its spec says. Column scales of a state [S, H, N, P] are [H, P], [H, N, P] or [S, H, P], those
+  // of a state [S, N, E] [E], [N, E] or [S, E]; else [columns].
   Operand operand(const std::vector<int32_t>& dims, const Spec& spec);
   // The same with the scales of another operand.
   Operand operand_like(const std::vector<int32_t>& dims, const Spec& spec, const Operand& scales_of);
@@ -71,6 +74,12 @@ class Workspace {
   std::vector<Block> blocks_;
   std::vector<std::unique_ptr<std::vector<Segment>>> segments_;
 };
+
+// Index of the scale of element (row, column) among all of its operand's.
+int64_t scale_index(const Operand& operand, int64_t row, int64_t column);
+
+// The dynamic scales of an operand as numbers of their own.
+Operand scales_operand(const Operand& operand);
 
 // Scales of an integer output from its exact values: `clip` * absmax / 127, one a tensor or a column.
 void set_scales(const Operand& output, const std::vector<double>& exact, double clip);

@@ -7,57 +7,72 @@ namespace {
 
 constexpr int64_t kStrip = 1024;  // columns
 
-// out = function(a, b) element by element; buffers for three strips a thread.
-inline size_t strips_bytes(int32_t threads) { return static_cast<size_t>(3 * kStrip * threads) * sizeof(float); }
+// Scratch a thread: three strips, or two and a whole row where its scale is known only at its end.
+QUAMBA2_INLINE int64_t strips_floats(const Operand& out) {
+  return 2 * kStrip + (out.format.dynamic ? padded(out.values.dim[1]) : kStrip);
+}
+inline size_t strips_bytes(const Operand& out, int32_t threads) {
+  return static_cast<size_t>(strips_floats(out) * threads) * sizeof(float);
+}
 
+// out = function(a, b) element by element.
 template <class Function>
 inline void map_pairs(const Operand& a, const Operand& b, const Operand& out, const Stream& stream,
                       const Function& function) {
   const int64_t width = a.values.dim[1];
+  const bool whole = out.format.dynamic;
   split_rows(stream, a.values.dim[0], width, [&](int64_t begin, int64_t end, int thread) {
-    float* buffer = reinterpret_cast<float*>(stream.scratch) + 3 * kStrip * thread;
+    float* buffer = reinterpret_cast<float*>(stream.scratch) + strips_floats(out) * thread;
+    float* results = buffer + 2 * kStrip;
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t c = 0; c < width; c += kStrip) {
         const int64_t count = smaller(kStrip, width - c);
         const float* p = read_row(a, t, c, count, buffer);
         const float* q = read_row(b, t, c, count, buffer + kStrip);
-        float* target = row_target(out, t, c, buffer + 2 * kStrip);
+        float* target = whole ? results + c : row_target(out, t, c, results);
         for_vectors(
             count, [&](int64_t i) { store(target + i, function(load(p + i), load(q + i))); },
             [&](int64_t i, int n) { store_n(target + i, function(load_n(p + i, n), load_n(q + i, n)), n); });
-        write_row(out, t, c, count, target);
+        if (!whole) write_row(out, t, c, count, target);
       }
+      if (whole) write_row(out, t, 0, width, results);
     }
   });
 }
 
 inline Verdict supports_gate(const GateArgs& a) {
-  return {first_reason(refuse_rows(a.y), refuse_rows(a.z), refuse_rows(a.out))};
+  return {first_reason(refuse_whole_rows(a.y), refuse_whole_rows(a.z), refuse_whole_rows(a.out))};
 }
-inline size_t gate_scratch(const GateArgs&, int32_t threads) { return strips_bytes(threads); }
+inline size_t gate_scratch(const GateArgs& a, int32_t threads) { return strips_bytes(a.out, threads); }
 inline void run_gate(const GateArgs& a, const Stream& stream) {
   map_pairs(a.y, a.z, a.out, stream, [](F32 y, F32 z) { return mul(y, silu(z)); });
 }
 
 inline Verdict supports_add(const AddArgs& a) {
-  return {first_reason(refuse_rows(a.a), refuse_rows(a.b), refuse_rows(a.out))};
+  return {first_reason(refuse_whole_rows(a.a), refuse_whole_rows(a.b), refuse_whole_rows(a.out))};
 }
-inline size_t add_scratch(const AddArgs&, int32_t threads) { return strips_bytes(threads); }
+inline size_t add_scratch(const AddArgs& a, int32_t threads) { return strips_bytes(a.out, threads); }
 inline void run_add(const AddArgs& a, const Stream& stream) {
   map_pairs(a.a, a.b, a.out, stream, [](F32 x, F32 y) { return add(x, y); });
 }
 
-inline Verdict supports_convert(const ConvertArgs& a) { return {first_reason(refuse_rows(a.x), refuse_rows(a.out))}; }
-inline size_t convert_scratch(const ConvertArgs&, int32_t threads) { return strips_bytes(threads); }
+inline Verdict supports_convert(const ConvertArgs& a) {
+  return {first_reason(refuse_whole_rows(a.x), refuse_whole_rows(a.out))};
+}
+inline size_t convert_scratch(const ConvertArgs& a, int32_t threads) { return strips_bytes(a.out, threads); }
 inline void run_convert(const ConvertArgs& a, const Stream& stream) {
-  const int64_t width = a.x.values.dim[1];
+  const int64_t width = a.x.values.dim[1], strip = a.out.format.dynamic ? width : kStrip;
   split_rows(stream, a.x.values.dim[0], width, [&](int64_t begin, int64_t end, int thread) {
-    float* buffer = reinterpret_cast<float*>(stream.scratch) + 3 * kStrip * thread;
+    float* buffer = reinterpret_cast<float*>(stream.scratch) + strips_floats(a.out) * thread;
     for (int64_t t = begin; t < end; ++t) {
-      for (int64_t c = 0; c < width; c += kStrip) {
-        const int64_t count = smaller(kStrip, width - c);
+      for (int64_t c = 0; c < width; c += strip) {
+        const int64_t count = smaller(strip, width - c);
         const float* x = read_row(a.x, t, c, count, buffer);
-        encode_row(matrix_row(a.out.values, t), a.out.values.dtype, scales_of(a.out), c, count, x);
+        if (a.out.values.dtype == DType::kF32) {
+          encode_row(matrix_row(a.out.values, t), DType::kF32, {}, c, count, x);
+        } else {
+          write_row(a.out, t, c, count, x);
+        }
       }
     }
   });

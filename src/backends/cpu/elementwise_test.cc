@@ -18,7 +18,7 @@ std::vector<Pair> pairs() {
   for (int32_t width = 1; width <= 40; ++width) all.push_back({1 + width % 4, width, {}, {}, {}});
   for (DType a : kStored) {
     for (DType out : kStored) {
-      for (Grain grain : {Grain::kTensor, Grain::kColumn}) {
+      for (Grain grain : {Grain::kTensor, Grain::kColumn, Grain::kRow}) {
         Pair p = {5, 77, {}, {}, {}};
         p.a.storage = p.b.storage = a, p.out.storage = out;
         p.a.grain = p.out.grain = grain;
@@ -31,11 +31,18 @@ std::vector<Pair> pairs() {
   all.push_back(large);
   large.in_place = true;
   all.push_back(large);
+  Pair dynamic = {19, 2050, {}, {}, {}};
+  dynamic.a.storage = dynamic.out.storage = DType::kI8, dynamic.a.grain = dynamic.out.grain = Grain::kRow;
+  all.push_back(dynamic);
+  dynamic.in_place = true;
+  all.push_back(dynamic);
   for (Values values : {Values::kZero, Values::kHugeChannel, Values::kDenormal, Values::kEnds}) {
     Pair p = {3, 130, {}, {}, {}};
     p.a.values = p.b.values = values, p.b.spread = 80;
     all.push_back(p);
     p.out.storage = DType::kI8;
+    all.push_back(p);
+    p.out.grain = Grain::kRow;
     all.push_back(p);
   }
   return all;

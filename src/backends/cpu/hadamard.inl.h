@@ -120,7 +120,7 @@ inline void hadamard_row(const float* x, int64_t n, int m, const float* signs, f
 
 inline Verdict supports_hadamard(const HadamardArgs& a) {
   if (!has_hadamard(a.x.values.dim[1])) return {"needs a width of m * 2^k, m in {1, 12, 20, 28}"};
-  return {first_reason(refuse_rows(a.x), refuse_rows(a.out))};
+  return {first_reason(refuse_whole_rows(a.x), refuse_whole_rows(a.out))};
 }
 inline size_t hadamard_scratch(const HadamardArgs& a, int32_t threads) {
   return row_buffers_bytes<1>(a.x.values.dim[1], threads);

@@ -33,10 +33,16 @@ std::vector<Problem> problems() {
   for (Values values : {Values::kZero, Values::kHugeChannel, Values::kDenormal, Values::kEnds}) {
     changed([&](Problem& p) { p.x.values = values; });
   }
-  for (Grain grain : {Grain::kTensor, Grain::kColumn}) {
+  for (Grain grain : {Grain::kTensor, Grain::kColumn, Grain::kRow}) {
     changed([&](Problem& p) { p.x.storage = DType::kI8, p.x.grain = grain, p.x.clip = 0.3; });
     changed([&](Problem& p) { p.out.storage = DType::kI8, p.out.grain = grain, p.out.misalign = 1; });
   }
+  for (Values values : {Values::kZero, Values::kDenormal}) {
+    changed([&](Problem& p) { p.x.values = values, p.out.storage = DType::kI8, p.out.grain = Grain::kRow; });
+  }
+  changed([](Problem& p) {
+    p.x.storage = p.out.storage = DType::kI8, p.x.grain = p.out.grain = Grain::kRow, p.in_place = true;
+  });
   changed([](Problem& p) { p.x.storage = DType::kBF16, p.out.storage = DType::kF16; });
   return all;
 }

@@ -12,6 +12,7 @@ inline const char* refuse_outputs(const OutputParts& out) {
       continue;
     }
     if (f.storage != DType::kI8 || f.levels != 1) return "needs f32, f16, bf16 or i8 outputs";
+    if (f.dynamic) return "needs static output scales: a tile sees a part of a row";
     if (f.level[0].grain != Grain::kTensor && f.level[0].grain != Grain::kColumn) {
       return "needs output scales a tensor or column";
     }

@@ -12,8 +12,9 @@ inline const char* refuse_activations(const Operand& x) {
   if (x.values.rank != 2) return "needs activations [T, K]";
   if (is_float_type(f.storage)) return f.levels == 0 ? nullptr : "needs float activations without scales";
   if (f.storage != DType::kI8 || f.levels != 1) return "needs f32, f16, bf16 or i8 activations";
+  if (is_dynamic_row(f)) return nullptr;
   if (f.level[0].grain != Grain::kTensor && f.level[0].grain != Grain::kColumn) {
-    return "needs activation scales a tensor or column";
+    return "needs activation scales a tensor, row or column";
   }
   return is_float_type(f.level[0].dtype) ? nullptr : "needs float activation scales";
 }

@@ -23,7 +23,7 @@ inline void decode_activations(const Operand& x, int64_t t, int64_t begin, int64
     const bool column = x.format.level[0].grain == Grain::kColumn;
     const TensorView& s = x.scales[0];
     for (int64_t i = 0; i < count; ++i) {
-      const float scale = load_float(s.data, s.dtype, column ? begin + i : 0);
+      const float scale = load_float(s.data, s.dtype, column ? begin + i : x.format.dynamic ? t : 0);
       out[i] = static_cast<float>(static_cast<const int8_t*>(x.values.data)[at + i]) * scale;
     }
   }

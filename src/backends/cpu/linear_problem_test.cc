@@ -30,6 +30,12 @@ Format two_level_format(int group) {
   return f;
 }
 
+Format dynamic_format() {
+  Format f = integer_format(DType::kI8, Grain::kRow, 0, DType::kF32);
+  f.dynamic = true;
+  return f;
+}
+
 uint8_t* Problem::allocate(size_t bytes, bool odd) {
   memory_.emplace_back(bytes + 64, static_cast<uint8_t>(0xff));
   return memory_.back().data() + (odd ? 1 : 4);  // vectors start on 16 bytes

@@ -50,5 +50,6 @@ class Problem {
 Format float_format(DType type);
 Format integer_format(DType type, Grain grain, int group, DType scale);
 Format two_level_format(int group);
+Format dynamic_format();  // i8 activations with a scale a row
 
 }  // namespace quamba2::linear_test

@@ -113,6 +113,7 @@ void check_row_counts(Runner& runner, const std::vector<uint8_t>& all, const std
     args = whole;
     args.x.values.data = row_address(whole.x.values, begin);
     args.x.values.dim[0] = count;
+    if (args.x.format.dynamic) args.x.scales[0].data = static_cast<float*>(whole.x.scales[0].data) + begin;
     for (int i = 0; i < args.out.count; ++i) args.out.part[i].values.dim[0] = count;
     const std::vector<uint8_t> some = runner.run(1 + begin % 2);
     const bool same = std::memcmp(some.data(), all.data() + static_cast<size_t>(begin) * row_bytes, some.size()) == 0;
@@ -189,7 +190,9 @@ Format random_weight(Random& random, int32_t inner) {
 }
 
 Format random_activation(Random& random) {
-  switch (random.below(8)) {
+  switch (random.below(10)) {
+    case 8:
+    case 9: return dynamic_format();
     case 0: return float_format(DType::kF16);
     case 1: return float_format(DType::kBF16);
     case 2:
@@ -240,6 +243,9 @@ TEST(Linear, RealisticShapes) {
   check_problem({17, 512, 1024}, i8, integer_format(DType::kI8, Grain::kRow, 0, DType::kF32), Values::kExtremes, 3);
   check_problem({5, 100, 2560}, f32, integer_format(DType::kI6, Grain::kGroup, 128, DType::kF16), Values::kNormal, 4);
   check_problem({5, 100, 2560}, i8, two_level_format(128), Values::kExtremes, 5);
+  check_problem({17, 512, 1024}, dynamic_format(), integer_format(DType::kI8, Grain::kRow, 0, DType::kF32),
+                Values::kNormal, 6);
+  check_problem({5, 100, 2560}, dynamic_format(), two_level_format(128), Values::kExtremes, 7);
 }
 
 // Integer sums are exact: the only roundings are of the sum to f32, of the scale, of the product and of the bias.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// linear_w8a8: y = (sum of x codes * weight codes, exact) * (s_x * s_w[n]) + bias. Two-level i4 weights (W4A8) are exact i8
+// linear_w8a8: y = (sum of x codes * weight codes, exact) * (s_x * s_w[n]) + bias, s_x one a tensor or one a row. Two-level i4 weights (W4A8) are exact i8
 // operands by definition (method.md 2.7) and are expanded when they are prepared.
 //
 //   panel (kTileColumns channels, 64-byte aligned):
@@ -32,12 +32,12 @@ QUAMBA2_INLINE const int8_t* dot_codes(const char* panel, int64_t step) {
 
 inline bool is_dot_activation(const Operand& x) {
   const Format& f = x.format;
-  return x.values.rank == 2 && f.storage == DType::kI8 && f.levels == 1 && f.level[0].grain == Grain::kTensor &&
-         is_float_type(f.level[0].dtype);
+  if (x.values.rank != 2 || f.storage != DType::kI8 || f.levels != 1) return false;
+  return is_dynamic_row(f) || (f.level[0].grain == Grain::kTensor && is_float_type(f.level[0].dtype));
 }
 
 inline Verdict supports_linear_dot(const LinearArgs& args) {
-  if (!is_dot_activation(args.x)) return {"needs i8 activations with one scale a tensor"};
+  if (!is_dot_activation(args.x)) return {"needs i8 activations with one scale a tensor or row"};
   if (args.weight.values.dim[1] > kDotMaxInner) return {"needs K at most 131071"};
   return supports_linear_any(args);
 }
@@ -114,9 +114,16 @@ inline void dot_pack_rows(const Operand& x, int64_t t, int rows, int64_t inner, 
   }
 }
 
+// The scales of activations: of token t at data[t * step].
+struct DotScales {
+  const float* data;
+  int64_t step;
+};
+
 // A tile of kRows tokens by kPanels panels, to the output.
 template <int kRows, int kPanels>
-void dot_tile(const LinearArgs& args, const DotPanels& panels, int64_t p, int64_t t, const uint32_t* a, float x_scale) {
+void dot_tile(const LinearArgs& args, const DotPanels& panels, int64_t p, int64_t t, const uint32_t* a,
+              DotScales x_scales) {
   constexpr int kVectors = 2 * kPanels;
   const char* at = static_cast<const char*>(args.prepared) + p * panels.panel_bytes;
   I32 sum[kRows][kVectors];
@@ -143,9 +150,12 @@ void dot_tile(const LinearArgs& args, const DotPanels& panels, int64_t p, int64_
 #pragma GCC unroll 8
   for (int v = 0; v < kVectors; ++v) {
     const float* scales = dot_scale(at + (v / 2) * panels.panel_bytes) + (v % 2) * kLanes;
-    const F32 scale = mul(broadcast(x_scale), load(scales));
+    const F32 scale = load(scales);
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) store(tile + r * kWidth + v * kLanes, mul(to_f32(sum[r][v]), scale));
+    for (int r = 0; r < kRows; ++r) {
+      const F32 x_scale = broadcast(x_scales.data[(t + r) * x_scales.step]);
+      store(tile + r * kWidth + v * kLanes, mul(to_f32(sum[r][v]), mul(x_scale, scale)));
+    }
   }
   const int64_t first_column = p * kTileColumns;
   store_tile(args, t, kRows, first_column, smaller<int64_t>(kPanels * kTileColumns, panels.outputs - first_column),
@@ -154,24 +164,24 @@ void dot_tile(const LinearArgs& args, const DotPanels& panels, int64_t p, int64_
 
 template <int kRows = kDotTileRows>
 inline void dot_tile_of(int rows, const LinearArgs& args, const DotPanels& panels, int64_t p, int64_t t,
-                        const uint32_t* a, float x_scale) {
-  if (rows == kRows) return dot_tile<kRows, 1>(args, panels, p, t, a, x_scale);
-  if constexpr (kRows > 1) dot_tile_of<kRows - 1>(rows, args, panels, p, t, a, x_scale);
+                        const uint32_t* a, DotScales x_scales) {
+  if (rows == kRows) return dot_tile<kRows, 1>(args, panels, p, t, a, x_scales);
+  if constexpr (kRows > 1) dot_tile_of<kRows - 1>(rows, args, panels, p, t, a, x_scales);
 }
 
-inline void dot_gemv(const LinearArgs& args, const DotPanels& panels, float x_scale, const Stream& stream) {
+inline void dot_gemv(const LinearArgs& args, const DotPanels& panels, DotScales x_scales, const Stream& stream) {
   uint32_t* a = reinterpret_cast<uint32_t*>(stream.scratch);
   dot_pack_rows(args.x, 0, 1, panels.inner, a);
   run_parallel(stream, [&](int index) {
     const Share share = share_of(panels.count, index, stream.threads);
     int64_t p = share.begin;
-    for (; p + kGemvPanels <= share.end; p += kGemvPanels) dot_tile<1, kGemvPanels>(args, panels, p, 0, a, x_scale);
-    for (; p < share.end; ++p) dot_tile<1, 1>(args, panels, p, 0, a, x_scale);
+    for (; p + kGemvPanels <= share.end; p += kGemvPanels) dot_tile<1, kGemvPanels>(args, panels, p, 0, a, x_scales);
+    for (; p < share.end; ++p) dot_tile<1, 1>(args, panels, p, 0, a, x_scales);
   });
 }
 
 // Panels outside, row tiles inside: the packed tokens of a block stay in the second-level cache.
-inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t tokens, float x_scale,
+inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t tokens, DotScales x_scales,
                      const Stream& stream) {
   uint32_t* a = reinterpret_cast<uint32_t*>(stream.scratch);
   const int64_t tile_words = panels.steps * kDotTileRows * kDotWords;
@@ -194,7 +204,7 @@ inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t to
       const Share share = share_of(panels.count * tiles, index, stream.threads);
       for (int64_t i = share.begin; i < share.end; ++i) {
         const int64_t tile = i % tiles;
-        dot_tile_of(rows_of(tile), args, panels, i / tiles, t0 + tile * kDotTileRows, a + tile * tile_words, x_scale);
+        dot_tile_of(rows_of(tile), args, panels, i / tiles, t0 + tile * kDotTileRows, a + tile * tile_words, x_scales);
       }
     });
   }
@@ -203,11 +213,14 @@ inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t to
 inline void run_linear_dot(const LinearArgs& args, const Stream& stream) {
   const DotPanels panels(args.weight);
   const int64_t tokens = args.x.values.dim[0];
-  const float x_scale = load_float(args.x.scales[0].data, args.x.scales[0].dtype, 0);
+  const TensorView& scales = args.x.scales[0];
+  const float one = args.x.format.dynamic ? 0.0f : load_float(scales.data, scales.dtype, 0);
+  const DotScales x_scales =
+      args.x.format.dynamic ? DotScales{static_cast<const float*>(scales.data), 1} : DotScales{&one, 0};
   if (tokens == 1)
-    dot_gemv(args, panels, x_scale, stream);
+    dot_gemv(args, panels, x_scales, stream);
   else
-    dot_gemm(args, panels, tokens, x_scale, stream);
+    dot_gemm(args, panels, tokens, x_scales, stream);
 }
 
 inline size_t dot_scratch_bytes(const LinearArgs& args, int32_t) {

@@ -49,7 +49,7 @@ QUAMBA2_INLINE float* row_buffers(const Stream& stream, int64_t width, int count
 }
 
 inline Verdict supports_rms_norm(const RmsNormArgs& a) {
-  return {first_reason(refuse_rows(a.x), refuse_rows(a.out), refuse_parameters(a.weight))};
+  return {first_reason(refuse_whole_rows(a.x), refuse_whole_rows(a.out), refuse_parameters(a.weight))};
 }
 inline size_t rms_norm_scratch(const RmsNormArgs& a, int32_t threads) {
   return row_buffers_bytes<2>(a.x.values.dim[1], threads);
@@ -70,7 +70,8 @@ inline void run_rms_norm(const RmsNormArgs& a, const Stream& stream) {
 }
 
 inline Verdict supports_layer_norm(const LayerNormArgs& a) {
-  return {first_reason(refuse_rows(a.x), refuse_rows(a.out), refuse_parameters(a.weight), refuse_parameters(a.bias))};
+  return {first_reason(refuse_whole_rows(a.x), refuse_whole_rows(a.out), refuse_parameters(a.weight),
+                       refuse_parameters(a.bias))};
 }
 inline size_t layer_norm_scratch(const LayerNormArgs& a, int32_t threads) {
   return row_buffers_bytes<2>(a.x.values.dim[1], threads);
@@ -97,20 +98,24 @@ inline void run_layer_norm(const LayerNormArgs& a, const Stream& stream) {
 
 inline Verdict supports_gated_rms_norm(const GatedRmsNormArgs& a) {
   if (a.groups < 1 || a.y.values.dim[1] % a.groups != 0) return {"needs channels divisible by groups"};
-  return {first_reason(refuse_rows(a.y), refuse_rows(a.z), refuse_rows(a.out), refuse_parameters(a.weight))};
+  return {first_reason(refuse_whole_rows(a.y), refuse_whole_rows(a.z), refuse_whole_rows(a.out),
+                       refuse_parameters(a.weight))};
+}
+// Scratch a thread: y and z of a run of channels, and a row of results.
+QUAMBA2_INLINE int64_t gated_rms_norm_floats(const GatedRmsNormArgs& a) {
+  return 2 * padded(a.y.values.dim[1] / a.groups) + padded(a.y.values.dim[1]);
 }
 inline size_t gated_rms_norm_scratch(const GatedRmsNormArgs& a, int32_t threads) {
-  return row_buffers_bytes<3>(a.y.values.dim[1] / a.groups, threads);
+  return static_cast<size_t>(gated_rms_norm_floats(a) * threads) * sizeof(float);
 }
 
-// One run of `width` channels from column `begin` of row t. buffer: 3 * padded(width).
-inline void gated_rms_norm_run(const GatedRmsNormArgs& a, int64_t t, int64_t begin, int64_t width, float* buffer) {
+// One run of `width` channels from column `begin` of row t. buffer: 2 * padded(width).
+inline void gated_rms_norm_run(const GatedRmsNormArgs& a, int64_t t, int64_t begin, int64_t width, float* buffer,
+                               float* out) {
   const float* weight = a.weight.data == nullptr ? nullptr : static_cast<const float*>(a.weight.data) + begin;
   const float* y = read_row(a.y, t, begin, width, buffer);
   const float* z = read_row(a.z, t, begin, width, buffer + padded(width));
   const auto z_at = [&](int64_t i, int n) { return n == kLanes ? load(z + i) : load_n(z + i, n); };
-  float* second = buffer + 2 * padded(width);
-  float* out = row_target(a.out, t, begin, second);
   if (a.norm_before_gate) {
     const F32 r = broadcast(inverse_rms(y, width, a.eps));
     map_row(y, width, out, [&](F32 v, int64_t i, int n) {
@@ -122,14 +127,18 @@ inline void gated_rms_norm_run(const GatedRmsNormArgs& a, int64_t t, int64_t beg
     const F32 r = broadcast(inverse_rms(gated, width, a.eps));
     map_row(gated, width, out, [&](F32 v, int64_t i, int n) { return mul(mul(v, r), parameter(weight, i, n, 1.0f)); });
   }
-  write_row(a.out, t, begin, width, out);
 }
+// Rows are encoded whole: the scale of one may depend on all its groups.
 inline void run_gated_rms_norm(const GatedRmsNormArgs& a, const Stream& stream) {
   const int64_t all = a.y.values.dim[1], width = all / a.groups;
   split_rows(stream, a.y.values.dim[0], all, [&](int64_t begin, int64_t end, int thread) {
-    float* buffer = row_buffers(stream, width, 3, thread);
+    float* buffer = reinterpret_cast<float*>(stream.scratch) + gated_rms_norm_floats(a) * thread;
     for (int64_t t = begin; t < end; ++t) {
-      for (int64_t g = 0; g < a.groups; ++g) gated_rms_norm_run(a, t, g * width, width, buffer);
+      float* out = row_target(a.out, t, 0, buffer + 2 * padded(width));
+      for (int64_t g = 0; g < a.groups; ++g) {
+        gated_rms_norm_run(a, t, g * width, width, buffer, out + g * width);
+      }
+      write_row(a.out, t, 0, all, out);
     }
   });
 }

@@ -46,10 +46,16 @@ std::vector<NormProblem> norm_problems() {
   for (Values values : {Values::kZero, Values::kHugeChannel, Values::kDenormal, Values::kEnds}) {
     changed([&](NormProblem& p) { p.x.values = values; });
   }
-  for (Grain grain : {Grain::kTensor, Grain::kColumn}) {
+  for (Grain grain : {Grain::kTensor, Grain::kColumn, Grain::kRow}) {
     changed([&](NormProblem& p) { p.x.storage = DType::kI8, p.x.grain = grain, p.x.clip = 0.3; });
     changed([&](NormProblem& p) { p.out.storage = DType::kI8, p.out.grain = grain, p.out.misalign = 1; });
   }
+  for (Values values : {Values::kZero, Values::kHugeChannel, Values::kDenormal}) {
+    changed([&](NormProblem& p) { p.x.values = values, p.out.storage = DType::kI8, p.out.grain = Grain::kRow; });
+  }
+  changed([](NormProblem& p) {
+    p.x.storage = p.out.storage = DType::kI8, p.x.grain = p.out.grain = Grain::kRow, p.in_place = true;
+  });
   changed([](NormProblem& p) { p.x.storage = DType::kBF16, p.out.storage = DType::kF16; });
   return all;
 }
@@ -91,6 +97,9 @@ TEST(CpuNorm, GatedRmsNormMatchesTheReference) {
   for (int32_t groups : {2, 8, 40}) {
     grouped.groups = groups;
     problems.push_back(grouped);
+    NormProblem dynamic = grouped;
+    dynamic.out.storage = DType::kI8, dynamic.out.grain = Grain::kRow;
+    problems.push_back(dynamic);
   }
   for (const NormProblem& p : problems) {
     for (bool before : {false, true}) {

@@ -52,14 +52,15 @@ QUAMBA2_INLINE void for_vectors(int64_t count, const Full& full, const Tail& tai
   if (i < count) tail(i, static_cast<int>(count - i));
 }
 
-// What decodes the numbers of a row: one scale, one a column, or none.
+// What decodes the numbers of a row: one scale, one a column, or none. With a scale a row, that of the row.
 struct Scales {
   const float* data = nullptr;
   bool column = false;
 };
-QUAMBA2_INLINE Scales scales_of(const Operand& x) {
+QUAMBA2_INLINE Scales scales_of(const Operand& x, int64_t row = 0) {
   if (x.format.levels == 0) return {};
-  return {static_cast<const float*>(x.scales[0].data), x.format.level[0].grain == Grain::kColumn};
+  const float* data = static_cast<const float*>(x.scales[0].data);
+  return {x.format.dynamic ? data + row : data, x.format.level[0].grain == Grain::kColumn};
 }
 QUAMBA2_INLINE F32 scale_at(Scales s, int64_t i, int n) {
   if (s.data == nullptr) return broadcast(1.0f);
@@ -106,7 +107,7 @@ QUAMBA2_INLINE void* matrix_row(const TensorView& v, int64_t row) {
 inline const float* read_row(const Operand& x, int64_t row, int64_t begin, int64_t count, float* buffer) {
   const void* source = matrix_row(x.values, row);
   if (x.values.dtype == DType::kF32) return static_cast<const float*>(source) + begin;
-  decode_row(source, x.values.dtype, scales_of(x), begin, count, buffer);
+  decode_row(source, x.values.dtype, scales_of(x, row), begin, count, buffer);
   return buffer;
 }
 
@@ -114,12 +115,26 @@ inline const float* read_row(const Operand& x, int64_t row, int64_t begin, int64
 QUAMBA2_INLINE float* row_target(const Operand& out, int64_t row, int64_t begin, float* buffer) {
   return out.values.dtype == DType::kF32 ? static_cast<float*>(matrix_row(out.values, row)) + begin : buffer;
 }
-inline void write_row(const Operand& out, int64_t row, int64_t begin, int64_t count, const float* values) {
-  if (out.values.dtype == DType::kF32) return;
-  encode_row(matrix_row(out.values, row), out.values.dtype, scales_of(out), begin, count, values);
+// The largest |x[i]|.
+inline float largest_of(const float* x, int64_t count) {
+  F32 part[4] = {zero(), zero(), zero(), zero()};
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= count; i += 4 * kLanes) {
+    for (int k = 0; k < 4; ++k) part[k] = max(abs(load(x + i + k * kLanes)), part[k]);
+  }
+  for (; i + kLanes <= count; i += kLanes) part[0] = max(abs(load(x + i)), part[0]);
+  if (i < count) part[1] = max(abs(load_n(x + i, static_cast<int>(count - i))), part[1]);
+  return max_of(max(max(part[0], part[1]), max(part[2], part[3])));
 }
 
-// Whether the functions above can read (or write) `x`.
+// With a scale a row, columns are all of them: the scale is that of the values.
+inline void write_row(const Operand& out, int64_t row, int64_t begin, int64_t count, const float* values) {
+  if (out.values.dtype == DType::kF32) return;
+  if (out.format.dynamic) static_cast<float*>(out.scales[0].data)[row] = largest_of(values, count) / 127.0f;
+  encode_row(matrix_row(out.values, row), out.values.dtype, scales_of(out, row), begin, count, values);
+}
+
+// Whether the functions above can read (or write) `x` a range of columns at a time, or whole rows at a time.
 inline const char* refuse_rows(const Operand& x) {
   const Format& f = x.format;
   if (x.values.stride[x.values.rank - 1] != 1) return "needs contiguous rows";
@@ -133,6 +148,11 @@ inline const char* refuse_rows(const Operand& x) {
     return "needs scales a tensor or column";
   return f.level[0].dtype == DType::kF32 ? nullptr : "needs f32 scales";
 }
+inline const char* refuse_whole_rows(const Operand& x) {
+  return is_dynamic_row(x.format) && x.values.stride[1] == 1 ? nullptr : refuse_rows(x);
+}
+// Whether a scan can keep its state so.
+inline const char* refuse_state(const Operand& x) { return is_dynamic_state(x.format) ? nullptr : refuse_rows(x); }
 inline const char* refuse_parameters(const TensorView& v) {
   return v.data == nullptr || v.dtype == DType::kF32 ? nullptr : "needs f32 parameters";
 }
@@ -141,6 +161,16 @@ inline const char* first_reason(Reasons... reasons) {
   const char* found = nullptr;
   ((found = found != nullptr ? found : reasons), ...);
   return found;
+}
+
+// Calls function(run) for runs of at most `every` tokens of a segment, after each of which the state is rounded. Rounding to
+// f32 is what a run does anyway: such states are not cut.
+template <class Function>
+inline void for_state_runs(const Segment& seg, int32_t every, DType state, const Function& function) {
+  if (every <= 0 || every >= seg.length || state == DType::kF32) return function(seg);
+  for (int32_t at = 0; at < seg.length; at += every) {
+    function(Segment{seg.begin + at, smaller(every, seg.length - at), seg.slot});
+  }
 }
 
 // Splits rows over the threads; `function(begin, end, thread)`. One row, or little work, stays with the caller.

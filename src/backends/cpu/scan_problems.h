@@ -55,6 +55,16 @@ inline std::vector<ScanProblem> scan_variants(const ScanProblem& base) {
   }
   changed([](ScanProblem& p) { p.state.storage = DType::kI8, p.state.grain = Grain::kColumn; });
   changed([](ScanProblem& p) { p.state.storage = DType::kF16; });
+  for (const bool dynamic : {true, false}) {
+    const auto stored = [&](ScanProblem& p) {
+      p.state.storage = DType::kI8, p.state.grain = Grain::kColumn;
+      p.state.dynamic = dynamic, p.state.along_states = !dynamic;
+    };
+    changed(stored);
+    changed([&](ScanProblem& p) { stored(p), p.segments = {{0, 1, 4}, {1, 1, 0}, {2, 1, 2}}; });
+    changed([&](ScanProblem& p) { stored(p), p.state.values = Values::kZero; });
+    changed([&](ScanProblem& p) { stored(p), p.a_log = 4, p.width += 5, p.misalign = 1; });
+  }
   changed([](ScanProblem& p) {
     p.x.storage = p.bc.storage = p.dt.storage = p.out.storage = p.state.storage = DType::kI8;
     p.x.grain = p.bc.grain = p.state.grain = p.out.grain = Grain::kColumn, p.x.clip = 0.4;

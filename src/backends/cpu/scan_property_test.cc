@@ -53,8 +53,18 @@ Spec stored(DType storage) {
   spec.grain = Grain::kColumn;
   return spec;
 }
+Spec dynamic_state() {
+  Spec spec = stored(DType::kI8);
+  spec.dynamic = true;
+  return spec;
+}
+Spec state_along_n() {
+  Spec spec = stored(DType::kI8);
+  spec.along_states = true;
+  return spec;
+}
 
-SelectiveScanArgs problem(Workspace& space, const SelectiveScanArgs&, DType state) {
+SelectiveScanArgs problem(Workspace& space, const SelectiveScanArgs&, const Spec& state) {
   SelectiveScanArgs a;
   a.x = space.operand({kTokens, 45}, {});
   a.dt = space.operand({kTokens, 45}, {});
@@ -63,11 +73,11 @@ SelectiveScanArgs problem(Workspace& space, const SelectiveScanArgs&, DType stat
   a.a_log = space.floats({45, 16}, 0, 1);
   a.d = space.floats({45}, 1, 0.3);
   a.dt_bias = space.floats({45}, -2, 1);
-  a.state = space.operand({kSlots, 16, 45}, stored(state));
+  a.state = space.operand({kSlots, 16, 45}, state);
   a.out = space.output({kTokens, 45}, {});
   return a;
 }
-SsdScanArgs problem(Workspace& space, const SsdScanArgs&, DType state) {
+SsdScanArgs problem(Workspace& space, const SsdScanArgs&, const Spec& state) {
   SsdScanArgs a;
   a.x = space.operand({kTokens, 4 * 24}, {});
   a.dt = space.operand({kTokens, 4}, {});
@@ -77,13 +87,13 @@ SsdScanArgs problem(Workspace& space, const SsdScanArgs&, DType state) {
   a.d = space.floats({4}, 1, 0.3);
   a.dt_bias = space.floats({4}, -2, 1);
   a.groups = 2;
-  a.state = space.operand({kSlots, 4, 20, 24}, stored(state));
+  a.state = space.operand({kSlots, 4, 20, 24}, state);
   a.out = space.output({kTokens, 4 * 24}, {});
   return a;
 }
-CausalConv1dArgs problem(Workspace& space, const CausalConv1dArgs&, DType state) {
+CausalConv1dArgs problem(Workspace& space, const CausalConv1dArgs&, const Spec& state) {
   CausalConv1dArgs a;
-  a.x = space.operand({kTokens, 70}, stored(state == DType::kI8 ? DType::kI8 : DType::kF32));
+  a.x = space.operand({kTokens, 70}, stored(state.storage == DType::kI8 ? DType::kI8 : DType::kF32));
   a.weight = space.operand({70, 4}, {});
   a.state = space.operand_like({kSlots, 3, 70}, stored(a.x.format.storage), a.x);
   a.out.count = 1;
@@ -101,6 +111,12 @@ std::vector<unsigned char> written(Args args) {
       const auto* p = static_cast<const unsigned char*>(row_address(o.operand->values, r));
       bits.insert(bits.end(), p, p + row_length(o.operand->values) * bits_of(o.operand->values.dtype) / 8);
     }
+    if (!o.operand->format.dynamic) continue;
+    const Operand scales = scales_operand(*o.operand);
+    for (int64_t r = 0; r < row_count(scales.values); ++r) {
+      const auto* p = static_cast<const unsigned char*>(row_address(scales.values, r));
+      bits.insert(bits.end(), p, p + row_length(scales.values) * 4);
+    }
   }
   return bits;
 }
@@ -110,7 +126,7 @@ class StatefulKernel : public ::testing::Test {
  protected:
   // test(run, args, space) on every row of every level.
   template <class Function>
-  void for_rows(DType state, const Function& test) {
+  void for_rows(const Spec& state, const Function& test) {
     int rows = 0;
     for (const KernelTable* table : cpu_tables()) {
       const KernelRows<Args> list = rows_of(*table, Args{});
@@ -136,7 +152,8 @@ const std::vector<Segment>& batch() {
 }
 
 TYPED_TEST(StatefulKernel, BatchGivesEachSequenceItsOwnBits) {
-  for (DType state : {DType::kF32, DType::kI8, DType::kF16}) {
+  for (const Spec& state :
+       {stored(DType::kF32), stored(DType::kI8), stored(DType::kF16), dynamic_state(), state_along_n()}) {
     this->for_rows(state, [](Runner<TypeParam> run, const TypeParam& args, Workspace& space) {
       run.threads = 2;
       run(args, batch());
@@ -150,7 +167,8 @@ TYPED_TEST(StatefulKernel, BatchGivesEachSequenceItsOwnBits) {
 }
 
 TYPED_TEST(StatefulKernel, SavedStateGoesOnWithTheSameBits) {
-  for (DType state : {DType::kF32, DType::kI8, DType::kF16}) {
+  for (const Spec& state :
+       {stored(DType::kF32), stored(DType::kI8), stored(DType::kF16), dynamic_state(), state_along_n()}) {
     this->for_rows(state, [](const Runner<TypeParam>& run, TypeParam args, Workspace& space) {
       run(slice(args, 0, 64), {{0, 64, 1}});
       run(slice(args, 64, 86), {{0, 86, 1}});
@@ -190,7 +208,7 @@ std::vector<std::vector<double>> values_written(Args args) {
 
 TYPED_TEST(StatefulKernel, PiecesAgreeWithTheWhole) {
   // The bound is that of the whole prompt, from the exact results.
-  this->for_rows(DType::kF32, [](const Runner<TypeParam>& run, const TypeParam& args, Workspace& space) {
+  this->for_rows(stored(DType::kF32), [](const Runner<TypeParam>& run, const TypeParam& args, Workspace& space) {
     const std::vector<Segment> whole = {{0, kTokens, 1}};
     TypeParam exact = args;
     exact.segments = whole.data();
@@ -226,7 +244,7 @@ void expect_steps_give_the_same_bits() {
   for (const KernelTable* table : cpu_tables()) {
     SCOPED_TRACE(table->name);
     Workspace space(5);
-    const Args args = problem(space, Args{}, DType::kF32);
+    const Args args = problem(space, Args{}, stored(DType::kF32));
     space.take_snapshot();
     const Runner<Args> run = {&rows_of(*table, args).rows[0]};
     run(args, {{0, kTokens, 1}});
@@ -234,6 +252,43 @@ void expect_steps_give_the_same_bits() {
     space.restore();
     for (int32_t t = 0; t < kTokens; ++t) run(slice(args, t, 1), {{0, 1, 1}});
     EXPECT_EQ(whole, written(args));
+  }
+}
+
+// A state that is rounded every n tokens is that of calls of n tokens each, bit for bit.
+template <class Args>
+void expect_runs_give_the_same_bits(const Spec& state, int32_t every) {
+  std::vector<Kernel<Args>> rows;
+  for (const KernelTable* table : cpu_tables()) rows.push_back(rows_of(*table, Args{}).rows[0]);
+  rows.push_back({"reference", nullptr, [](const Args& args, const Stream&) { run_reference(args); }});
+  for (const Kernel<Args>& row : rows) {
+    SCOPED_TRACE(std::string(row.name) + ", every " + std::to_string(every));
+    Workspace space(6);
+    Args args = problem(space, Args{}, state);
+    space.take_snapshot();
+    const Runner<Args> run = {&row};
+    args.state_every = every;
+    run(args, {{0, kTokens, 1}});
+    const auto whole = written(args);
+    space.restore();
+    args.state_every = 0;
+    for (int32_t t = 0; t < kTokens; t += every) {
+      const int32_t length = std::min(every, kTokens - t);
+      run(slice(args, t, length), {{0, length, 1}});
+    }
+    EXPECT_EQ(whole, written(args));
+    space.restore();
+    run(args, {{0, kTokens, 1}});
+    EXPECT_NE(whole, written(args)) << "rounding more often changed nothing";
+  }
+}
+
+TEST(StateEvery, RoundsAsCallsOfSoManyTokensDo) {
+  for (const Spec& state : {stored(DType::kI8), stored(DType::kF16), dynamic_state(), state_along_n()}) {
+    for (int32_t every : {1, 7, 64}) {
+      expect_runs_give_the_same_bits<SelectiveScanArgs>(state, every);
+      expect_runs_give_the_same_bits<SsdScanArgs>(state, every);
+    }
   }
 }
 

@@ -27,7 +27,7 @@ inline void prepare_selective_scan(const SelectiveScanArgs& a, void* destination
 }
 
 inline Verdict supports_selective_scan(const SelectiveScanArgs& a) {
-  return {first_reason(refuse_rows(a.x), refuse_rows(a.dt), refuse_rows(a.b), refuse_rows(a.c), refuse_rows(a.state),
+  return {first_reason(refuse_rows(a.x), refuse_rows(a.dt), refuse_rows(a.b), refuse_rows(a.c), refuse_state(a.state),
                        refuse_rows(a.out), refuse_parameters(a.a_log), refuse_parameters(a.d),
                        refuse_parameters(a.dt_bias))};
 }
@@ -82,24 +82,55 @@ inline void scan_block_tokens(const SelectiveScanArgs& args, const ScanBlock& bl
   }
 }
 
+// Where the scales of a block of channels are: as in HeadState.
+struct BlockScales {
+  Scales scales;
+  int64_t step = 0;
+  float* computed = nullptr;
+};
+inline BlockScales block_scales(const SelectiveScanArgs& args, const ScanBlock& block, int32_t slot) {
+  const TensorView& s = args.state.scales[0];
+  BlockScales out{scales_of(args.state)};
+  if (!out.scales.column) return out;
+  if (args.state.format.dynamic) {
+    out.scales.data = out.computed = static_cast<float*>(s.data) + slot * static_cast<int64_t>(s.stride[0]);
+    out.computed += block.first;
+  } else if (s.rank == 2) {
+    out.step = s.stride[0];
+  }
+  return out;
+}
+
 // Channels [block.first, + block.channels) of one segment.
 inline void scan_block(const SelectiveScanArgs& args, const ScanBlock& block, const Segment& seg, float* scratch) {
   const TensorView& v = args.state.values;
-  const Scales scales = scales_of(args.state);
+  const BlockScales s = block_scales(args, block, seg.slot);
+  const bool coded = s.scales.data != nullptr;
   const int n = block.channels;
-  const F32 scale = scale_at(scales, block.first, n);
-  const Encoder encoder = encoder_for(scale);
   const int64_t row_bytes = v.stride[1] * bytes_of(v.dtype);
   char* first = static_cast<char*>(v.data) + seg.slot * static_cast<int64_t>(v.stride[0]) * bytes_of(v.dtype);
+  const auto scale_of_row = [&](int64_t k) {
+    return scale_at({s.scales.data + k * s.step, s.scales.column}, block.first, n);
+  };
+  F32 scale = coded ? scale_of_row(0) : zero();
   for (int64_t k = 0; k < block.states; ++k) {
     const char* row = first + k * row_bytes;
-    const F32 s = n == kLanes ? load_any(row, v.dtype, block.first) : load_any_n(row, v.dtype, block.first, n);
-    store(scratch + k * kLanes, scales.data == nullptr ? s : mul(s, scale));
+    const F32 kept = n == kLanes ? load_any(row, v.dtype, block.first) : load_any_n(row, v.dtype, block.first, n);
+    if (s.step != 0) scale = scale_of_row(k);
+    store(scratch + k * kLanes, coded ? mul(kept, scale) : kept);
   }
   scan_block_tokens(args, block, seg, scratch, scratch + block.states * kLanes);
+  if (s.computed != nullptr) {
+    F32 largest = zero();
+    for (int64_t k = 0; k < block.states; ++k) largest = max(abs(load(scratch + k * kLanes)), largest);
+    scale = div(largest, broadcast(127.0f));
+    n == kLanes ? store(s.computed, scale) : store_n(s.computed, scale, n);
+  }
+  Encoder encoder = encoder_for(scale);
   for (int64_t k = 0; k < block.states; ++k) {
     char* row = first + k * row_bytes;
-    const F32 s = load(scratch + k * kLanes), code = scales.data == nullptr ? s : code_of(s, encoder);
+    if (s.step != 0) encoder = encoder_for(scale_of_row(k));
+    const F32 value = load(scratch + k * kLanes), code = coded ? code_of(value, encoder) : value;
     n == kLanes ? store_any(row, v.dtype, block.first, code) : store_any_n(row, v.dtype, block.first, code, n);
   }
 }
@@ -121,7 +152,8 @@ inline void run_selective_scan(const SelectiveScanArgs& args, const Stream& stre
                                  e,
                                  states,
                                  n};
-        scan_block(args, block, args.segments[i], scratch);
+        for_state_runs(args.segments[i], args.state_every, args.state.values.dtype,
+                       [&](const Segment& run) { scan_block(args, block, run, scratch); });
       }
     }
   });

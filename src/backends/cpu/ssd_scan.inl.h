@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // ssd_scan (ops/ssd_scan.h): the row of the table. Each segment is scanned in chunks or token by token, as its own length
-// says, so that a sequence's result never depends on its neighbours. Threads split the (segment, head) pairs.
+// says, so that a sequence's result never depends on its neighbours; so is each run between two roundings of the state. Threads split the (segment, head) pairs.
 
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
 inline Verdict supports_ssd_scan(const SsdScanArgs& a) {
   if (a.groups < 1 || a.state.values.dim[1] % a.groups != 0) return {"needs heads divisible by groups"};
-  return {first_reason(refuse_rows(a.x), refuse_rows(a.dt), refuse_rows(a.b), refuse_rows(a.c), refuse_rows(a.state),
+  return {first_reason(refuse_rows(a.x), refuse_rows(a.dt), refuse_rows(a.b), refuse_rows(a.c), refuse_state(a.state),
                        refuse_rows(a.out), refuse_parameters(a.a_log), refuse_parameters(a.d),
                        refuse_parameters(a.dt_bias))};
 }
@@ -34,11 +34,13 @@ inline void scan_share(const SsdScanArgs& args, int index, int count, float* scr
     const Share range = {head_of(own.begin), head_of(own.end)};
     before += seg.length * heads;
     if (range.begin >= range.end || seg.length == 0) continue;
-    if (seg.length < kShortestChunk) {
-      ssd_scan_step(args, seg, range, scratch);
-    } else {
-      ssd_scan_chunked(args, seg, range, scratch);
-    }
+    for_state_runs(seg, args.state_every, args.state.values.dtype, [&](const Segment& run) {
+      if (run.length < kShortestChunk) {
+        ssd_scan_step(args, run, range, scratch);
+      } else {
+        ssd_scan_chunked(args, run, range, scratch);
+      }
+    });
   }
 }
 

@@ -28,27 +28,53 @@ struct HeadState {
   char* data;
   int64_t row_bytes;
   DType dtype;
-  Scales scales;
+  Scales scales;       // of the first row
+  int64_t scale_step;  // from the scales of a row to those of the next; 0: all rows have the same
+  float* computed;     // [width]: where dynamic scales go; null: they are static
 };
 inline HeadState head_state(const SsdScanArgs& a, int32_t slot, int64_t h) {
-  const TensorView& v = a.state.values;
+  const TensorView &v = a.state.values, &s = a.state.scales[0];
   const int64_t size = bytes_of(v.dtype);
-  Scales scales = scales_of(a.state);
-  if (scales.column) scales.data += h * a.state.scales[0].stride[0];
-  return {static_cast<char*>(v.data) + (slot * static_cast<int64_t>(v.stride[0]) + h * v.stride[1]) * size,
-          v.stride[2] * size, v.dtype, scales};
+  HeadState out = {static_cast<char*>(v.data) + (slot * static_cast<int64_t>(v.stride[0]) + h * v.stride[1]) * size,
+                   v.stride[2] * size,
+                   v.dtype,
+                   scales_of(a.state),
+                   0,
+                   nullptr};
+  if (!out.scales.column) return out;
+  if (a.state.format.dynamic) {
+    out.computed = static_cast<float*>(s.data) + slot * static_cast<int64_t>(s.stride[0]) + h * s.stride[1];
+    out.scales.data = out.computed;
+    return out;
+  }
+  if (s.rank > 1) out.scales.data += h * s.stride[0];
+  if (s.rank == 3) out.scale_step = s.stride[1];
+  return out;
+}
+QUAMBA2_INLINE Scales row_scales(const HeadState& s, int64_t n) {
+  return {s.scales.data == nullptr ? nullptr : s.scales.data + n * s.scale_step, s.scales.column};
 }
 inline void decode_state(const HeadState& s, const SsdShape& shape,
                          float* out) {  // out [states][wide], zeros beyond width
   for (int64_t n = 0; n < shape.states; ++n) {
     float* row = out + n * shape.wide;
     store(row + shape.wide - kLanes, zero());
-    decode_row(s.data + n * s.row_bytes, s.dtype, s.scales, 0, shape.width, row);
+    decode_row(s.data + n * s.row_bytes, s.dtype, row_scales(s, n), 0, shape.width, row);
   }
 }
 inline void encode_state(const HeadState& s, const SsdShape& shape, const float* values) {
+  if (s.computed != nullptr) {
+    const auto scale = [&](int64_t p) {  // lanes beyond width are not stored
+      F32 largest = zero();
+      for (int64_t n = 0; n < shape.states; ++n) largest = max(abs(load(values + n * shape.wide + p)), largest);
+      return div(largest, broadcast(127.0f));
+    };
+    for_vectors(
+        shape.width, [&](int64_t p) { store(s.computed + p, scale(p)); },
+        [&](int64_t p, int n) { store_n(s.computed + p, scale(p), n); });
+  }
   for (int64_t n = 0; n < shape.states; ++n) {
-    encode_row(s.data + n * s.row_bytes, s.dtype, s.scales, 0, shape.width, values + n * shape.wide);
+    encode_row(s.data + n * s.row_bytes, s.dtype, row_scales(s, n), 0, shape.width, values + n * shape.wide);
   }
 }
 
@@ -85,71 +111,117 @@ QUAMBA2_INLINE F32 skip_weight(const SsdScanArgs& args, const SsdShape& shape, i
   return per_channel ? parameter(d, h * shape.width + p, n, 0.0f) : broadcast(d[h]);
 }
 
+// How a sweep decodes and encodes the state: floats need no scales; those of integers are the same for all rows, differ
+// from row to row, or are computed from what the sweep gives.
+enum class StateScales { kNone, kShared, kRows, kComputed };
+
 // One token's sweep. Integer states are decoded and encoded on the way: what is read and written is what is stored.
 struct Sweep {
-  char* state;
-  int64_t row_bytes;
-  Scales scales;  // of the state
+  HeadState state;
   const float *b, *c;
   int64_t states;
   float delta, decay;
+  float* spill;  // [states][4 * kLanes]: new states whose scales are not known yet
 };
 
-// Channels [p, p + V * kLanes), or the n < kLanes last ones (V = 1).
-template <int V, DType kState, bool kWhole>
-QUAMBA2_INLINE void sweep_vectors(const Sweep& w, const float* x, const F32* skip, float* y, int64_t p, int n) {
-  F32 input[V], sum[V], decay[V];
+template <int V, bool kWhole>
+QUAMBA2_INLINE void load_scales(const HeadState& state, int64_t row, int64_t p, int n, F32* scale) {
+  for (int v = 0; v < V; ++v) scale[v] = scale_at(row_scales(state, row), p + v * kLanes, kWhole ? kLanes : n);
+}
+
+// The second pass over states with computed scales: largest[v] are the largest magnitudes in spill.
+template <int V, bool kWhole>
+QUAMBA2_INLINE void encode_spill(const Sweep& w, const F32* largest, int64_t p, int n) {
   Encoder encoder[V];
+  for (int v = 0; v < V; ++v) {
+    const F32 scale = div(largest[v], broadcast(127.0f));
+    float* to = w.state.computed + p + v * kLanes;
+    kWhole ? store(to, scale) : store_n(to, scale, n);
+    encoder[v] = encoder_for(scale);
+  }
+  char* row = w.state.data;
+  for (int64_t k = 0; k < w.states; ++k, row += w.state.row_bytes) {
+    for (int v = 0; v < V; ++v) {
+      const F32 code = code_of(load(w.spill + (k * V + v) * kLanes), encoder[v]);
+      const int64_t at = p + v * kLanes;
+      kWhole ? store_any(row, DType::kI8, at, code) : store_any_n(row, DType::kI8, at, code, n);
+    }
+  }
+}
+
+// Channels [p, p + V * kLanes), or the n < kLanes last ones (V = 1).
+template <int V, DType kState, StateScales kScales, bool kWhole>
+QUAMBA2_INLINE void sweep_vectors(const Sweep& w, const float* x, const F32* skip, float* y, int64_t p, int n) {
+  F32 input[V], sum[V], decay[V], scale[V], largest[V];
+  Encoder encoder[V];
+  if constexpr (kScales == StateScales::kShared || kScales == StateScales::kComputed) {
+    load_scales<V, kWhole>(w.state, 0, p, n, scale);
+  }
   for (int v = 0; v < V; ++v) {
     const int64_t at = p + v * kLanes;
     const F32 value = kWhole ? load(x + at) : load_n(x + at, n);
     input[v] = mul(broadcast(w.delta), value);
     sum[v] = mul(skip[v], value);
     decay[v] = broadcast(w.decay);
-    if (kState != DType::kI8) continue;
-    const F32 scale = scale_at(w.scales, at, kWhole ? kLanes : n);
-    decay[v] = mul(decay[v], scale);
-    encoder[v] = encoder_for(scale);
+    largest[v] = zero();
+    if constexpr (kScales == StateScales::kShared || kScales == StateScales::kComputed) {
+      decay[v] = mul(decay[v], scale[v]);
+      encoder[v] = encoder_for(scale[v]);
+    }
   }
-  char* row = w.state;
-  for (int64_t k = 0; k < w.states; ++k, row += w.row_bytes) {
+  char* row = w.state.data;
+  for (int64_t k = 0; k < w.states; ++k, row += w.state.row_bytes) {
     const F32 b = broadcast(w.b[k]), c = broadcast(w.c[k]);
+    if constexpr (kScales == StateScales::kRows) load_scales<V, kWhole>(w.state, k, p, n, scale);
     for (int v = 0; v < V; ++v) {
       const int64_t at = p + v * kLanes;
       const F32 old = kWhole ? load_any(row, kState, at) : load_any_n(row, kState, at, n);
-      const F32 s = fma(decay[v], old, mul(b, input[v]));
-      const F32 kept = kState == DType::kI8 ? code_of(s, encoder[v]) : s;
-      kWhole ? store_any(row, kState, at, kept) : store_any_n(row, kState, at, kept, n);
+      const F32 factor = kScales == StateScales::kRows ? mul(decay[v], scale[v]) : decay[v];
+      const F32 s = fma(factor, old, mul(b, input[v]));
       sum[v] = fma(c, s, sum[v]);
+      if constexpr (kScales == StateScales::kComputed) {
+        store(w.spill + (k * V + v) * kLanes, s);
+        largest[v] = max(abs(s), largest[v]);
+        continue;
+      }
+      if constexpr (kScales == StateScales::kRows) encoder[v] = encoder_for(scale[v]);
+      const F32 kept = kScales == StateScales::kNone ? s : code_of(s, encoder[v]);
+      kWhole ? store_any(row, kState, at, kept) : store_any_n(row, kState, at, kept, n);
     }
   }
+  if constexpr (kScales == StateScales::kComputed) encode_spill<V, kWhole>(w, largest, p, n);
   for (int v = 0; v < V; ++v) kWhole ? store(y + p + v * kLanes, sum[v]) : store_n(y + p + v * kLanes, sum[v], n);
 }
 
 // One token of head h: x and y are its `width` channels in f32.
-template <DType kState>
+template <DType kState, StateScales kScales = StateScales::kNone>
 inline void sweep_head(const SsdScanArgs& args, const SsdShape& shape, int64_t h, const Sweep& w, const float* x,
                        float* y) {
   int64_t p = 0;
   for (; p + 4 * kLanes <= shape.width; p += 4 * kLanes) {
     F32 skip[4];
     for (int v = 0; v < 4; ++v) skip[v] = skip_weight(args, shape, h, p + v * kLanes, kLanes);
-    sweep_vectors<4, kState, true>(w, x, skip, y, p, kLanes);
+    sweep_vectors<4, kState, kScales, true>(w, x, skip, y, p, kLanes);
   }
   for (; p + kLanes <= shape.width; p += kLanes) {
     const F32 skip = skip_weight(args, shape, h, p, kLanes);
-    sweep_vectors<1, kState, true>(w, x, &skip, y, p, kLanes);
+    sweep_vectors<1, kState, kScales, true>(w, x, &skip, y, p, kLanes);
   }
   if (p < shape.width) {
     const int n = static_cast<int>(shape.width - p);
     const F32 skip = skip_weight(args, shape, h, p, n);
-    sweep_vectors<1, kState, false>(w, x, &skip, y, p, n);
+    sweep_vectors<1, kState, kScales, false>(w, x, &skip, y, p, n);
   }
 }
-inline void sweep_head(DType state, const SsdScanArgs& args, const SsdShape& shape, int64_t h, const Sweep& w,
-                       const float* x, float* y) {
-  switch (state) {
-    case DType::kI8: return sweep_head<DType::kI8>(args, shape, h, w, x, y);
+inline void sweep_head(const SsdScanArgs& args, const SsdShape& shape, int64_t h, const Sweep& w, const float* x,
+                       float* y) {
+  switch (w.state.dtype) {
+    case DType::kI8:
+      if (w.state.computed != nullptr) {
+        return sweep_head<DType::kI8, StateScales::kComputed>(args, shape, h, w, x, y);
+      }
+      if (w.state.scale_step != 0) return sweep_head<DType::kI8, StateScales::kRows>(args, shape, h, w, x, y);
+      return sweep_head<DType::kI8, StateScales::kShared>(args, shape, h, w, x, y);
     case DType::kF16: return sweep_head<DType::kF16>(args, shape, h, w, x, y);
     case DType::kBF16: return sweep_head<DType::kBF16>(args, shape, h, w, x, y);
     default: return sweep_head<DType::kF32>(args, shape, h, w, x, y);
@@ -162,7 +234,8 @@ inline int64_t ssd_step_floats(const SsdShape& s) {
 }
 
 // Heads [heads.begin, heads.end) of a short segment. A state is updated where it lies, if it is f32 or if there is only
-// one token; else it is decoded before the first token and encoded after the last.
+// one token; else it is decoded before the first token and encoded after the last. Scratch also holds the new states of a
+// token until their scales are known.
 inline void ssd_scan_step(const SsdScanArgs& args, const Segment& seg, Share heads, float* scratch) {
   const SsdShape shape = ssd_shape(args);
   float* b_buffer = scratch + shape.states * shape.wide;
@@ -176,9 +249,16 @@ inline void ssd_scan_step(const SsdScanArgs& args, const Segment& seg, Share hea
     head_steps(args, h, seg.begin, seg.length, delta, decay);
     if (!in_place) decode_state(stored, shape, scratch);
     Sweep sweep{};
-    sweep.state = in_place ? stored.data : reinterpret_cast<char*>(scratch);
-    sweep.row_bytes = in_place ? stored.row_bytes : shape.wide * static_cast<int64_t>(sizeof(float));
-    sweep.scales = stored.scales;
+    sweep.state = stored;
+    sweep.spill = scratch;
+    if (!in_place) {
+      sweep.state = {reinterpret_cast<char*>(scratch),
+                     shape.wide * static_cast<int64_t>(sizeof(float)),
+                     DType::kF32,
+                     {},
+                     0,
+                     nullptr};
+    }
     sweep.states = shape.states;
     for (int64_t i = 0; i < seg.length; ++i) {
       const int64_t t = seg.begin + i;
@@ -188,7 +268,7 @@ inline void ssd_scan_step(const SsdScanArgs& args, const Segment& seg, Share hea
       sweep.c = read_row(args.c, t, group * shape.states, shape.states, c_buffer);
       sweep.delta = delta[i];
       sweep.decay = decay[i];
-      sweep_head(in_place ? stored.dtype : DType::kF32, args, shape, h, sweep, x, y);
+      sweep_head(args, shape, h, sweep, x, y);
       write_row(args.out, t, column, shape.width, y);
     }
     if (!in_place) encode_state(stored, shape, scratch);

@@ -10,17 +10,21 @@ namespace quamba2 {
 
 void reference_embed(const EmbedArgs& args) {
   const int64_t width = row_length(args.out.values);
+  std::vector<double> row(static_cast<size_t>(width));
   for (int64_t t = 0; t < args.ids.dim[0]; ++t) {
     const int32_t id = static_cast<const int32_t*>(args.ids.data)[t];
-    for (int64_t d = 0; d < width; ++d) encode_element(args.out, t, d, decode_element(args.table, id, d));
+    for (int64_t d = 0; d < width; ++d) row[static_cast<size_t>(d)] = decode_element(args.table, id, d);
+    encode_row(args.out, t, row.data());
   }
 }
 
 void reference_select_rows(const SelectRowsArgs& args) {
   const int64_t width = row_length(args.x.values);
+  std::vector<double> row(static_cast<size_t>(width));
   for (int64_t r = 0; r < args.rows.dim[0]; ++r) {
     const int32_t t = static_cast<const int32_t*>(args.rows.data)[r];
-    for (int64_t d = 0; d < width; ++d) encode_element(args.out, r, d, decode_element(args.x, t, d));
+    for (int64_t d = 0; d < width; ++d) row[static_cast<size_t>(d)] = decode_element(args.x, t, d);
+    encode_row(args.out, r, row.data());
   }
 }
 

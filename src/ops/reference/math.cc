@@ -1,7 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/reference/math.h"
 
+#include <algorithm>
+
 namespace quamba2::reference {
+
+std::vector<Segment> runs_of(const Segment* segments, int32_t count, int32_t every) {
+  std::vector<Segment> runs;
+  for (int32_t i = 0; i < count; ++i) {
+    const Segment& s = segments[i];
+    const int32_t step = every > 0 ? every : std::max(s.length, 1);
+    for (int32_t at = 0; at < s.length; at += step)
+      runs.push_back({s.begin + at, std::min(step, s.length - at), s.slot});
+  }
+  return runs;
+}
 
 std::vector<double> parameters(const TensorView& view, int64_t count, double fallback) {
   std::vector<double> out(static_cast<size_t>(count), fallback);
@@ -13,10 +26,13 @@ std::vector<double> parameters(const TensorView& view, int64_t count, double fal
   return out;
 }
 
-void write_part(const OutputParts& out, int64_t t, int64_t n, double value) {
-  int i = 0;
-  while (n >= out.begin[i + 1]) ++i;
-  encode_element(out.part[i], t, n - out.begin[i], value);
+void write_parts(const OutputParts& out, const std::vector<double>& values) {
+  const int64_t columns = out.begin[out.count];
+  for (int32_t i = 0; i < out.count; ++i) {
+    for (int64_t t = 0; t < row_count(out.part[i].values); ++t) {
+      encode_row(out.part[i], t, values.data() + t * columns + out.begin[i]);
+    }
+  }
 }
 
 }  // namespace quamba2::reference

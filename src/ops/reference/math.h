@@ -12,10 +12,13 @@ namespace quamba2::reference {
 inline double silu(double x) { return x / (1.0 + std::exp(-x)); }
 inline double softplus(double x) { return x > 20.0 ? x : std::log1p(std::exp(x)); }
 
+// Segments cut into runs of at most `every` tokens, in order; as they are where `every` is 0.
+std::vector<Segment> runs_of(const Segment* segments, int32_t count, int32_t every);
+
 // A parameter vector of any float type; `count` copies of `fallback` where it has no data.
 std::vector<double> parameters(const TensorView& view, int64_t count, double fallback);
 
-// Writes column `n` of row `t` to the part that owns it.
-void write_part(const OutputParts& out, int64_t t, int64_t n, double value);
+// Encodes [T, N] values, each column to the part that owns it.
+void write_parts(const OutputParts& out, const std::vector<double>& values);
 
 }  // namespace quamba2::reference

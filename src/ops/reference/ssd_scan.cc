@@ -8,8 +8,9 @@
 namespace quamba2 {
 namespace {
 
-// Runs one head of one segment token by token.
-void scan_head(const SsdScanArgs& args, const Segment& seg, int64_t h, const std::vector<double>& d) {
+// Runs one head of one segment token by token; out is [T, H * P].
+void scan_head(const SsdScanArgs& args, const Segment& seg, int64_t h, const std::vector<double>& d,
+               std::vector<double>* out) {
   const TensorView& view = args.state.values;
   const int64_t heads = view.dim[1], states = view.dim[2], width = view.dim[3];
   const int64_t group = h * args.groups / heads;
@@ -37,12 +38,10 @@ void scan_head(const SsdScanArgs& args, const Segment& seg, int64_t h, const std
         state = decay * state + delta * b[static_cast<size_t>(n)] * x;
         y += c[static_cast<size_t>(n)] * state;
       }
-      encode_element(args.out, t, h * width + p, y);
+      (*out)[static_cast<size_t>((t * heads + h) * width + p)] = y;
     }
   }
-  for (int64_t i = 0; i < states * width; ++i) {
-    encode_element(args.state, state_row + i / width, i % width, s[static_cast<size_t>(i)]);
-  }
+  encode_state(args.state, state_row, states, s.data());
 }
 
 }  // namespace
@@ -56,9 +55,11 @@ void reference_ssd_scan(const SsdScanArgs& args) {
     for (int64_t i = 0; i < heads * width; ++i) wide[static_cast<size_t>(i)] = d[static_cast<size_t>(i / width)];
     d = wide;
   }
-  for (int32_t i = 0; i < args.segment_count; ++i) {
-    for (int64_t h = 0; h < heads; ++h) scan_head(args, args.segments[i], h, d);
+  std::vector<double> out(static_cast<size_t>(row_count(args.x.values) * heads * width));
+  for (const Segment& run : reference::runs_of(args.segments, args.segment_count, args.state_every)) {
+    for (int64_t h = 0; h < heads; ++h) scan_head(args, run, h, d, &out);
   }
+  encode(out, args.out);
 }
 
 }  // namespace quamba2

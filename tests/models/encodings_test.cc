@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+// Formats that no recipe need have chosen, on small models of every family: scales a row that are computed as they are
+// written, dynamic states, static states with scales along N, two-level weights. CPU levels against the reference on the
+// same packed bits; saved, loaded, and the same bits again.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "api/load_model.h"
+#include "backend/executor.h"
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/table.h"
+#include "backends/reference/reference.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "eval/distribution.h"
+#include "io/artifact.h"
+#include "quamba2/error.h"
+#include "quant/pipeline.h"
+#include "quant/recipe.h"
+#include "support/paths.h"
+#include "tensor/operand.h"
+
+namespace quamba2 {
+namespace {
+
+const char* const kModels[] = {"mamba1-pickle", "mamba2-hf", "mamba2-groups4-odd", "mamba2-dssm-nonorm",
+                               "falcon-mamba"};
+
+std::vector<int32_t> random_ids(int64_t n, int64_t vocabulary, uint64_t seed) {
+  Random random(seed);
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>(random.below(vocabulary)));
+  return ids;
+}
+
+ModelData quantized(const std::string& name, const std::string& recipe) {
+  ModelData model = load_model(testing::source_path("tests/golden/" + name));
+  std::vector<std::vector<int32_t>> windows;
+  for (uint64_t s = 0; s < 4; ++s) windows.push_back(random_ids(64, model.vocab_size, s));
+  Calibration calibration(make_cpu_backend(1), windows);
+  run_recipe(find_recipe(recipe).make({0}), &model, &calibration, {});
+  return model;
+}
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+Encoding dynamic(Grain grain) {
+  Encoding e;
+  e.format.storage = DType::kI8;
+  e.format.levels = 1;
+  e.format.level[0].grain = grain;
+  e.format.dynamic = true;
+  return e;
+}
+
+// Inputs of linears, the scan's output, and two parts of what linears and convolutions write. Not the first norm's: rows of
+// an INT8 table over their own maximum give exact ties.
+void make_rows_dynamic(ModelData* model) {
+  Graph& graph = model->graph;
+  int changed = 0;
+  for (size_t i = 0; i < graph.edges.size(); ++i) {
+    Edge& edge = graph.edges[i];
+    for (const char* role : {".u", ".gated", ".y", ".z", ".xbc", ".x", "dt_low"}) {
+      const bool piece = edge.slice == Slice::kPiece || !graph.children(static_cast<EdgeId>(i), Slice::kPiece).empty();
+      if (!ends_with(edge.name, role) || piece || edge.name == "layers.0.u") continue;
+      edge.encoding = dynamic(Grain::kRow);
+      ++changed;
+    }
+  }
+  EXPECT_GT(changed, 4);
+}
+
+void make_states_dynamic(ModelData* model) {
+  for (State& state : model->graph.states) {
+    if (state.like == kNone) state.encoding = dynamic(Grain::kColumn);
+  }
+}
+
+// The static scales of a state, each repeated along N and a little different there.
+void spread_state_scales(ModelData* model) {
+  for (State& state : model->graph.states) {
+    if (state.like != kNone) continue;
+    const std::vector<int64_t> shape(state.shape.begin(), state.shape.end());
+    const int64_t states = shape[shape.size() - 2], width = shape.back();
+    Tensor wide(DType::kF32, shape);
+    for (int64_t i = 0; i < wide.elements(); ++i) {
+      const int64_t n = i / width % states, channel = i / (width * states) * width + i % width;
+      wide.as<float>()[i] = state.encoding.scales.as<float>()[channel] * (1.0f + 0.25f * static_cast<float>(n % 3));
+    }
+    state.encoding.scales = wide;
+  }
+}
+
+// Gives grouped INT4 weights of linears an outer scale a row (method.md 2.7).
+void add_outer_scales(ModelData* model) {
+  int changed = 0;
+  for (Weight& w : model->graph.weights) {
+    if (w.values.dtype() != DType::kI4 || w.format.level[0].grain != Grain::kGroup || ends_with(w.name, "ing.weight") ||
+        ends_with(w.name, "ings.weight"))
+      continue;
+    const int64_t rows = w.values.dim(0), groups = w.scales[0].dim(1);
+    w.scales[1] = Tensor(DType::kF32, {rows});
+    for (int64_t r = 0; r < rows; ++r) {
+      double largest = 0;
+      for (int64_t g = 0; g < groups; ++g)
+        largest = std::max(largest, std::fabs(load_element(w.scales[0].data(), DType::kF16, r * groups + g)));
+      w.scales[1].as<float>()[r] = static_cast<float>(8 * largest / 127);
+    }
+    w.format.level[1] = {Grain::kRow, 0, DType::kF32};
+    w.format.levels = 2;
+    ++changed;
+  }
+  EXPECT_GT(changed, 2);
+}
+
+// Logits of a 40-token prompt and of 8 single steps after it.
+std::vector<float> run_model(const ModelData& model, std::shared_ptr<const Backend> backend, int32_t state_every = 0,
+                             int32_t prompt = 40) {
+  Executor executor(model.graph, std::move(backend),
+                    {.max_tokens = 64, .max_selected = 64, .state_every = state_every});
+  const std::vector<int32_t> ids = random_ids(48, model.vocab_size, 99);
+  std::vector<float> out;
+  const auto run = [&](int32_t begin, int32_t length) {
+    const Segment segment{0, length, 0};
+    executor.run({ids.data() + begin, static_cast<size_t>(length)}, {&segment, 1});
+    std::vector<int32_t> rows;
+    for (int32_t i = 0; i < length; ++i) rows.push_back(i);
+    const float* logits = executor.logits(rows);
+    out.insert(out.end(), logits, logits + length * executor.table_rows());
+  };
+  if (prompt > 0) run(0, prompt);
+  for (int32_t t = prompt; t < 48; ++t) run(t, 1);
+  return out;
+}
+
+double mean_kl(const std::vector<float>& a, const std::vector<float>& b, int64_t rows) {
+  double sum = 0;
+  const int64_t n = static_cast<int64_t>(a.size()) / rows;
+  for (int64_t i = 0; i < n; ++i) {
+    const float* ra = a.data() + i * rows;
+    const float* rb = b.data() + i * rows;
+    sum += kl_divergence(ra, log_sum_exp(ra, rows), rb, log_sum_exp(rb, rows), rows);
+  }
+  return sum / static_cast<double>(n);
+}
+
+struct Change {
+  const char* name;
+  const char* recipe;
+  std::function<void(ModelData*)> apply;
+};
+
+const Change kChanges[] = {
+    {"rows", "w8a8", make_rows_dynamic},
+    {"rows_of_floats", "w4a16", make_rows_dynamic},
+    {"states", "w8a8", make_states_dynamic},
+    {"states_along_n", "w8a8", spread_state_scales},
+    {"two_levels", "w4a16",
+     [](ModelData* m) {
+       add_outer_scales(m);
+       make_rows_dynamic(m);
+       make_states_dynamic(m);
+     }},
+};
+
+class Encodings : public ::testing::TestWithParam<std::tuple<const char*, Change>> {
+ protected:
+  ModelData model() const {
+    const Change& change = std::get<1>(GetParam());
+    ModelData out = quantized(std::get<0>(GetParam()), change.recipe);
+    change.apply(&out);
+    verify(out.graph);
+    return out;
+  }
+};
+
+// As for recipes: a code may fall on either side of a tie, so what differs must be far below what quantizing costs.
+TEST_P(Encodings, CpuLevelsAgreeWithTheReferenceOnTheSameBits) {
+  const ModelData quant_model = model();
+  const ModelData float_model =
+      load_model(testing::source_path(std::string("tests/golden/") + std::get<0>(GetParam())));
+  const int64_t rows = quant_model.graph.edges[static_cast<size_t>(quant_model.graph.logits)].columns;
+  const std::vector<float> reference = run_model(quant_model, make_reference_backend());
+  const double cost = mean_kl(run_model(float_model, make_reference_backend()), reference, rows);
+  for (const KernelTable* table : cpu_tables()) {
+    const double kl = mean_kl(reference, run_model(quant_model, make_cpu_backend(2, *table)), rows);
+    EXPECT_LE(kl, 1e-6 + 0.2 * cost) << table->name << ", the quantization itself costs " << cost;
+  }
+}
+
+TEST_P(Encodings, SavedAndLoadedModelsGiveTheSameBits) {
+  const ModelData before = model();
+  const std::string path = join_path(testing::temporary_directory(), "model");
+  write_artifact(before, path, false);
+  const ModelData after = load_model(path);
+  ASSERT_EQ(after.graph.edges.size(), before.graph.edges.size());
+  for (size_t i = 0; i < before.graph.edges.size(); ++i) {
+    EXPECT_EQ(after.graph.edges[i].encoding.format, before.graph.edges[i].encoding.format)
+        << before.graph.edges[i].name;
+  }
+  for (size_t i = 0; i < before.graph.states.size(); ++i) {
+    const Encoding &a = after.graph.states[i].encoding, &b = before.graph.states[i].encoding;
+    EXPECT_EQ(a.format, b.format) << before.graph.states[i].name;
+    EXPECT_EQ(a.scales.shape(), b.scales.shape()) << before.graph.states[i].name;
+  }
+  for (const Weight& w : before.graph.weights) {
+    EXPECT_EQ(after.graph.weights[static_cast<size_t>(after.graph.find_weight(w.name))].format, w.format) << w.name;
+  }
+  EXPECT_EQ(run_model(before, make_cpu_backend(1)), run_model(after, make_cpu_backend(1)));
+}
+
+// Neighbours in a batch, other slots and threads change nothing; states can be saved, moved and reset.
+TEST_P(Encodings, SequencesAreTheirOwn) {
+  const ModelData m = model();
+  const std::vector<int32_t> lengths = {17, 1, 33, 5};
+  Executor executor(m.graph, make_cpu_backend(2), {.max_tokens = 64, .max_selected = 4, .max_sequences = 4});
+  std::vector<int32_t> ids;
+  std::vector<Segment> segments;
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    const std::vector<int32_t> mine = random_ids(lengths[s], m.vocab_size, s);
+    segments.push_back({static_cast<int32_t>(ids.size()), lengths[s], static_cast<int32_t>(3 - s)});
+    ids.insert(ids.end(), mine.begin(), mine.end());
+  }
+  executor.run(ids, segments);
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    const int32_t last = segments[s].begin + lengths[s] - 1, own_last = lengths[s] - 1;
+    const float* row = executor.logits({&last, 1});
+    const std::vector<float> together(row, row + executor.table_rows());
+    Executor single(m.graph, make_cpu_backend(1), {.max_tokens = 64, .max_selected = 1});
+    const Segment segment{0, lengths[s], 0};
+    single.run(random_ids(lengths[s], m.vocab_size, s), {&segment, 1});
+    const float* own = single.logits({&own_last, 1});
+    EXPECT_EQ(together, std::vector<float>(own, own + single.table_rows())) << "sequence " << s;
+    EXPECT_EQ(executor.save_state(static_cast<int32_t>(3 - s)), single.save_state(0)) << "sequence " << s;
+  }
+  const std::vector<int32_t> more = random_ids(10, m.vocab_size, 50);
+  const auto continue_in = [&](int32_t slot) {
+    const Segment segment{0, 10, slot};
+    const int32_t last = 9;
+    executor.run(more, {&segment, 1});
+    const float* row = executor.logits({&last, 1});
+    return std::vector<float>(row, row + executor.table_rows());
+  };
+  const std::vector<std::byte> saved = executor.save_state(1);
+  EXPECT_EQ(saved.size(), executor.state_bytes());
+  const std::vector<float> want = continue_in(1);
+  executor.load_state(0, saved);
+  EXPECT_EQ(continue_in(0), want);
+  executor.reset_state(1);
+  Executor fresh(m.graph, make_cpu_backend(2), {.max_tokens = 64, .max_selected = 4, .max_sequences = 4});
+  EXPECT_EQ(executor.save_state(1), fresh.save_state(1));
+}
+
+// With a state that is rounded every token, a prompt is what as many steps are: exactly on the reference. On the CPU
+// linears add up in one order whatever the tokens, so the bits are equal there too.
+TEST_P(Encodings, StateEveryTokenIsWhatStepsSee) {
+  const ModelData m = model();
+  EXPECT_EQ(run_model(m, make_reference_backend(), 1, 40), run_model(m, make_reference_backend(), 0, 0));
+  bool rounded = false;
+  for (const State& s : m.graph.states) rounded |= s.like == kNone && s.encoding.format.storage != DType::kF32;
+  if (!rounded) return;
+  for (const KernelTable* table : cpu_tables()) {
+    EXPECT_EQ(run_model(m, make_cpu_backend(1, *table), 1, 40), run_model(m, make_cpu_backend(1, *table), 0, 0))
+        << table->name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Encodings,
+                         ::testing::Combine(::testing::ValuesIn(kModels), ::testing::ValuesIn(kChanges)),
+                         [](const auto& parameter) {
+                           std::string name =
+                               std::string(std::get<0>(parameter.param)) + "_" + std::get<1>(parameter.param).name;
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name;
+                         });
+
+// An edge made of pieces has no scale a row: neither in a graph nor in a file.
+TEST(EncodingsRefused, PiecesHaveNoScaleARow) {
+  ModelData model = load_model(testing::source_path("tests/golden/mamba2-dssm-nonorm"));
+  const EdgeId whole = model.graph.find_edge("layers.0.v");
+  ASSERT_NE(whole, kNone);
+  Artifact artifact;
+  artifact.edges["layers.0.v"] = dynamic(Grain::kRow);
+  EXPECT_THROW(apply_encodings(artifact, &model), Error);
+  artifact.edges = {{"layers.0.gated", dynamic(Grain::kRow)}};
+  EXPECT_THROW(apply_encodings(artifact, &model), Error);
+  model.graph.edges[static_cast<size_t>(whole)].encoding = dynamic(Grain::kRow);
+  EXPECT_THROW(verify(model.graph), Error);
+}
+
+TEST(EncodingsRefused, ScalesOfAStateHaveItsShape) {
+  ModelData model = load_model(testing::source_path("tests/golden/mamba2-hf"));
+  const State& state = model.graph.states[static_cast<size_t>(model.graph.find_state("layers.0.ssm_state"))];
+  const int64_t h = state.shape[0], n = state.shape[1], p = state.shape[2];
+  const auto attempt = [&](const std::vector<int64_t>& shape) {
+    Artifact artifact;
+    Encoding e;
+    e.format.storage = DType::kI8;
+    e.format.levels = 1;
+    e.format.level[0].grain = Grain::kColumn;
+    e.scales = Tensor(DType::kF32, shape);
+    artifact.states["layers.0.ssm_state"] = e;
+    ModelData copy = model;
+    apply_encodings(artifact, &copy);
+  };
+  EXPECT_NO_THROW(attempt({h, p}));
+  EXPECT_NO_THROW(attempt({h, n, p}));
+  EXPECT_THROW(attempt({h * p}), Error);
+  EXPECT_THROW(attempt({h, p + 1}), Error);
+  EXPECT_THROW(attempt({n, p}), Error);
+}
+
+}  // namespace
+}  // namespace quamba2
