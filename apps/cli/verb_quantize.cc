@@ -71,17 +71,24 @@ std::string report_json(const QuantizeArgs& args, const QuantizeReport& report) 
   json.open_object().field("model", args.model).field("output", args.output).field("recipe", args.options.recipe);
   json.field("bytes_before", report.bytes_before).field("bytes_after", report.bytes_after).key("passes").open_array();
   for (const PassReport& pass : report.passes) {
-    json.open_object().field("pass", pass.pass).field("seconds", pass.seconds).field("detail", pass.detail).close();
+    json.open_object().field("part", pass.part).field("pass", pass.pass).field("seconds", pass.seconds).field("detail", pass.detail);
+    if (pass.error >= 0) json.field("relative_error", pass.error);
+    json.close();
   }
   return json.close().close().text();
 }
 
 void print_report(Session& s, const QuantizeArgs& args, const QuantizeReport& report) {
-  size_t width = 0;
-  for (const PassReport& pass : report.passes) width = std::max(width, pass.pass.size());
-  for (const PassReport& pass : report.passes) {
-    s.out.write(fmt::format("{:<{}}  {:>8}  {}\n", pass.pass, width, human_seconds(pass.seconds), pass.detail));
+  std::vector<std::pair<std::string, double>> seconds;  // of each pass, over all parts
+  double error = 0, parts = 0;
+  for (const PassReport& line : report.passes) {
+    auto at = std::find_if(seconds.begin(), seconds.end(), [&](const auto& p) { return p.first == line.pass; });
+    if (at == seconds.end()) at = seconds.insert(seconds.end(), {line.pass, 0.0});
+    at->second += line.seconds;
+    if (line.error >= 0) error += line.error, parts += 1;
   }
+  for (const auto& [pass, time] : seconds) s.out.write(fmt::format("{:<20} {:>8}\n", pass, human_seconds(time)));
+  if (parts > 0) s.out.write(fmt::format("relative output error of a layer: {:.2f} % on average\n", 100 * error / parts));
   s.out.write(fmt::format("{}: {}\n", args.output, change_of_size(report.bytes_before, report.bytes_after)));
 }
 
@@ -153,6 +160,10 @@ void add_quantize_verbs(Program* program) {
   one_of(verb->add_option("--table-bits", o.table_bits,
                           "bits of embedding and head; 16 leaves them (default: the recipe's)"),
          {"4", "6", "8", "16"});
+  one_of(verb->add_option("--preset", o.preset, "paper: as arXiv 2503.22879 describes it (default: default)"),
+         {"default", "paper"});
+  at_least(verb->add_option("--group", o.group, "columns that share a scale in 4-bit weights (default: the recipe's)"),
+           16);
   at_least(verb->add_option("--seed", o.seed, "of every random choice (default 0)"), 0);
   verb->add_option("--stop-after", o.stop_after, "write the model as this pass leaves it")->option_text("PASS");
   repeated(verb->add_option("--skip", o.skip, "leave a pass out (again for more)")->option_text("PASS"));

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "api/engine_impl.h"
+#include "api/load_model.h"
 #include "base/random.h"
 #include "graph/model.h"
 #include "quamba2/error.h"
@@ -67,27 +68,45 @@ std::vector<std::vector<int32_t>> calibration_windows(const ModelData& model, co
   return cut_windows(tokenizer->encode(options.calibration_text), options);
 }
 
+Recipe make_recipe(const QuantizeOptions& options, const ModelData& model) {
+  RecipeOptions out;
+  if (options.preset != "default" && options.preset != "paper") {
+    throw Error(ErrorCode::kUsage, "unknown preset " + options.preset, "", "there is none of this name",
+                "the presets are default and paper");
+  }
+  if (options.group != 0 && (options.group < 16 || options.group > 4096)) {
+    throw Error(ErrorCode::kUsage, "group out of range", std::to_string(options.group), "16 to 4,096 is possible");
+  }
+  out.preset = options.preset == "paper" ? Preset::kPaper : Preset::kDefault;
+  out.table_bits = options.table_bits;
+  out.group = options.group;
+  out.layers = options.layers;
+  return find_recipe(options.recipe).make(out, model);
+}
+
 }  // namespace
 
 std::vector<RecipeInfo> recipes() {
   std::vector<RecipeInfo> out;
-  for (const RecipeEntry& entry : recipe_index()) out.push_back({entry.name, entry.summary, entry.needs_calibration});
+  for (const RecipeEntry& entry : recipe_index()) out.push_back({entry.name, entry.summary, true});
   return out;
 }
 
 QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
-  const RecipeEntry& entry = find_recipe(options.recipe);
+  const ModelData& source = model.data();
+  const Recipe recipe = make_recipe(options, source);
   if (!model.recipe().empty()) {
     throw Error(ErrorCode::kUsage, "model is quantized already", model.name(), "its recipe is " + model.recipe(),
                 "quantize the original checkpoint");
   }
   QuantizeReport report;
   report.bytes_before = model.weight_bytes();
+  const PipelineOptions pipeline{options.stop_after, options.skip};
   std::vector<std::vector<int32_t>> windows;
-  if (entry.needs_calibration) windows = calibration_windows(model.data(), options);
+  if (needs_text(recipe, source, pipeline)) windows = calibration_windows(source, options);
   Calibration calibration(make_backend("cpu", options.threads), std::move(windows));
-  const Recipe recipe = entry.make({options.table_bits});
-  report.passes = run_recipe(recipe, &model.data(), &calibration, {options.stop_after, options.skip});
+  Artifact artifact = run_recipe(recipe, source, &calibration, pipeline, &report.passes);
+  model.data() = assemble(std::move(artifact), source.config, source.directory);
   report.bytes_after = model.weight_bytes();
   return report;
 }

@@ -2,6 +2,7 @@
 #include "quant/clustering.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cmath>
 #include <numeric>
 
@@ -46,7 +47,7 @@ std::vector<int32_t> ward_clusters(const std::vector<std::vector<double>>& profi
       }
     }
     open[a] = joined(open[a], open[b]);
-    open.erase(open.begin() + static_cast<ptrdiff_t>(b));
+    open.erase(open.begin() + static_cast<std::ptrdiff_t>(b));
   }
   std::vector<int32_t> out(profiles.size());
   for (size_t c = 0; c < open.size(); ++c) {

@@ -33,12 +33,12 @@ constexpr Facts facts(Fact first, More... more) {
 std::string fact_text(Fact fact);
 
 // Which columns of an activation (numbers of a state) have a scale in common, beyond what the format's grain says.
-enum class Sharing : uint8_t { kNone, kCluster, kGroup };
+enum class Sharing : uint8_t { kNothing, kCluster, kGroup };
 
 struct ActivationTarget {
   Format format;
   double percentile = 0;  // clip a scale a tensor there; 0: the largest magnitude
-  Sharing sharing = Sharing::kNone;
+  Sharing sharing = Sharing::kNothing;
 };
 
 // A layer, or the head together with the embedding, on its way.

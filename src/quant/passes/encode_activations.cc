@@ -88,7 +88,7 @@ Encoding state_encoding(const QuantPart& part, int32_t id, const ActivationTarge
   return out;
 }
 
-void encode(QuantPart& part, PassContext& context) {
+void encode_part(QuantPart& part, PassContext& context) {
   for (const auto& [id, target] : part.edges)
     part.graph.edges[static_cast<size_t>(id)].encoding = edge_encoding(part, id, target);
   for (const auto& [id, target] : part.states)
@@ -99,7 +99,7 @@ void encode(QuantPart& part, PassContext& context) {
 }  // namespace
 
 Pass encode_activations() {
-  return {"encode_activations", facts(Fact::kFormats, Fact::kRanges), facts(Fact::kActivations), 0, false, encode};
+  return {"encode_activations", facts(Fact::kFormats, Fact::kRanges), facts(Fact::kActivations), 0, false, encode_part};
 }
 
 }  // namespace quamba2
