@@ -314,5 +314,27 @@ TEST(EncodingsRefused, ScalesOfAStateHaveItsShape) {
   EXPECT_THROW(attempt({n, p}), Error);
 }
 
+// The outer scales of two-level weights in a file: present, one a row, F32.
+TEST(EncodingsRefused, OuterScalesThatDoNotFit) {
+  ModelData model = quantized("mamba2-hf", "w4a16");
+  add_outer_scales(&model);
+  const std::string path = join_path(testing::temporary_directory(), "model");
+  write_artifact(model, path, false);
+  const Checkpoint whole = load_checkpoint(path);
+  const std::string name = "backbone.layers.0.mixer.in_proj.weight_channel_scale";
+  const Tensor& scales = whole.tensors.at(name);
+  EXPECT_EQ(scales.dtype(), DType::kF32);
+  EXPECT_EQ(scales.shape(), (std::vector<int64_t>{scales.elements(), 1}));
+  EXPECT_NO_THROW(read_artifact(whole));
+  Checkpoint bad = whole;
+  bad.tensors.erase(name);
+  EXPECT_THROW(read_artifact(bad), Error);
+  for (const Tensor& other : {Tensor(DType::kF16, scales.shape()), Tensor(DType::kF32, {scales.elements() + 1, 1}),
+                              Tensor(DType::kI8, scales.shape())}) {
+    bad.tensors[name] = other;
+    EXPECT_THROW(read_artifact(bad), Error);
+  }
+}
+
 }  // namespace
 }  // namespace quamba2
