@@ -87,7 +87,9 @@ uint64_t Model::state_bytes() const {
         s.like == kNone ? s.encoding.format : data_->graph.edges[static_cast<size_t>(s.like)].encoding.format;
     uint64_t elements = 1;
     for (int32_t d : s.shape) elements *= static_cast<uint64_t>(d);
-    bytes += elements * static_cast<uint64_t>(bits_of(f.storage)) / 8;
+    // The history of an input whose rows have a scale each is kept in f32.
+    const int bits = s.like != kNone && f.dynamic ? 32 : bits_of(f.storage);
+    bytes += elements * static_cast<uint64_t>(bits) / 8;
     if (s.like == kNone && f.dynamic) bytes += 4 * static_cast<uint64_t>(state_channels(s));
   }
   return bytes;

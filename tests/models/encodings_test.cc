@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "eval/distribution.h"
+#include "graph/builder.h"
 #include "io/artifact.h"
 #include "quamba2/error.h"
 #include "quant/pipeline.h"
@@ -312,6 +313,71 @@ TEST(EncodingsRefused, ScalesOfAStateHaveItsShape) {
   EXPECT_THROW(attempt({h * p}), Error);
   EXPECT_THROW(attempt({h, p + 1}), Error);
   EXPECT_THROW(attempt({n, p}), Error);
+}
+
+// hadamard and convert from the builder to every back end: there and back again changes nothing but the rounding.
+TEST(EncodingsBuilder, HadamardThereAndBackKeepsTheNumbers) {
+  constexpr int64_t kWidth = 24, kIds = 8;
+  Random random(4);
+  WeightMap weights;
+  for (const char* name : {"embedding", "head"}) {
+    std::vector<float> values;
+    for (int64_t i = 0; i < kIds * kWidth; ++i) values.push_back(static_cast<float>(random.normal()));
+    weights[name] = make_float_weight(name, {kIds, kWidth}, values);
+  }
+  const auto build = [&](bool through) {
+    GraphBuilder g(weights);
+    EdgeId h = g.embed(g.require("embedding", {-1, -1}), "h");
+    if (through) {
+      h = g.hadamard(h, false, "there");
+      h = g.hadamard(g.convert(h, "kept"), true, "back");
+    }
+    h = g.select_rows(h, "selected");
+    return g.finish(g.linear(h, g.require("head", {-1, -1}), kNone, "logits"));
+  };
+  const auto logits = [&](const Graph& graph, std::shared_ptr<const Backend> backend) {
+    Executor executor(graph, std::move(backend), {.max_tokens = 8, .max_selected = 8});
+    const std::vector<int32_t> ids = {3, 0, 7}, rows = {0, 1, 2};
+    const Segment segment{0, 3, 0};
+    executor.run(ids, {&segment, 1});
+    const float* out = executor.logits(rows);
+    return std::vector<float>(out, out + 3 * kIds);
+  };
+  const std::vector<float> want = logits(build(false), make_reference_backend());
+  for (const bool coded : {false, true}) {
+    Graph graph = build(true);
+    if (coded) graph.edges[static_cast<size_t>(graph.find_edge("kept"))].encoding = dynamic(Grain::kRow);
+    // A code is off by half a step of at most 3 / 127; 24 of them meet weights of about 1.
+    const float bound = coded ? 0.25f : 2e-5f;
+    for (const KernelTable* table : cpu_tables()) {
+      const std::vector<float> got = logits(graph, make_cpu_backend(2, *table));
+      for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], bound) << table->name;
+    }
+    const std::vector<float> exact = logits(graph, make_reference_backend());
+    for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(exact[i], want[i], bound);
+  }
+}
+
+// The outer scales of two-level weights in a file: present, one a row, F32.
+TEST(EncodingsRefused, OuterScalesThatDoNotFit) {
+  ModelData model = quantized("mamba2-hf", "w4a16");
+  add_outer_scales(&model);
+  const std::string path = join_path(testing::temporary_directory(), "model");
+  write_artifact(model, path, false);
+  const Checkpoint whole = load_checkpoint(path);
+  const std::string name = "backbone.layers.0.mixer.in_proj.weight_channel_scale";
+  const Tensor& scales = whole.tensors.at(name);
+  EXPECT_EQ(scales.dtype(), DType::kF32);
+  EXPECT_EQ(scales.shape(), (std::vector<int64_t>{scales.elements(), 1}));
+  EXPECT_NO_THROW(read_artifact(whole));
+  Checkpoint bad = whole;
+  bad.tensors.erase(name);
+  EXPECT_THROW(read_artifact(bad), Error);
+  for (const Tensor& other : {Tensor(DType::kF16, scales.shape()), Tensor(DType::kF32, {scales.elements() + 1, 1}),
+                              Tensor(DType::kI8, scales.shape())}) {
+    bad.tensors[name] = other;
+    EXPECT_THROW(read_artifact(bad), Error);
+  }
 }
 
 }  // namespace

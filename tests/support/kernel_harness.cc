@@ -22,29 +22,6 @@ bool plant_failure() {
   return value && std::string(value) == "1";
 }
 
-// Dynamic scales: each within the bounds of the largest value that it stands for.
-std::string compare_scales(const Expected& e) {
-  const Operand scales = scales_operand(e.operand);
-  const int64_t columns = row_length(e.operand.values);
-  const int64_t width = row_length(scales.values);
-  std::vector<double> low(static_cast<size_t>(row_count(scales.values) * width), 0.0), high = low;
-  for (size_t i = 0; i < e.exact.size(); ++i) {
-    const auto at = static_cast<int64_t>(i);
-    const auto s = static_cast<size_t>(scale_index(e.operand, at / columns, at % columns));
-    low[s] = std::fmax(low[s], std::fabs(e.exact[i]) - e.bound[i]);
-    high[s] = std::fmax(high[s], std::fabs(e.exact[i]) + e.bound[i]);
-  }
-  for (size_t s = 0; s < low.size(); ++s) {
-    const double got = decode_element(scales, static_cast<int64_t>(s) / width, static_cast<int64_t>(s) % width);
-    // One rounding of the quotient; the smallest are denormal.
-    if (got >= low[s] / 127 * (1 - 2 * kUnit) - 0x1p-149 && got <= high[s] / 127 * (1 + 2 * kUnit) + 0x1p-149) continue;
-    char text[160];
-    std::snprintf(text, sizeof(text), "scale %zu is %.9g, expected %.9g to %.9g", s, got, low[s] / 127, high[s] / 127);
-    return text;
-  }
-  return "";
-}
-
 size_t row_bytes(const Operand& o) { return static_cast<size_t>(row_length(o.values) * bits_of(o.values.dtype) / 8); }
 
 void poison(const Operand& o) {  // NaN, or code 127
@@ -112,6 +89,28 @@ std::string compare(const Expected& e, const std::vector<double>& got, RowCount*
       wrong, got.size(), static_cast<long long>(at / columns), static_cast<long long>(at % columns), got[where],
       e.exact[where], e.bound[where], worst, format_text(e.operand.format).c_str());
   return text;
+}
+
+std::string compare_scales(const Expected& e) {
+  const Operand scales = scales_operand(e.operand);
+  const int64_t columns = row_length(e.operand.values);
+  const int64_t width = row_length(scales.values);
+  std::vector<double> low(static_cast<size_t>(row_count(scales.values) * width), 0.0), high = low;
+  for (size_t i = 0; i < e.exact.size(); ++i) {
+    const auto at = static_cast<int64_t>(i);
+    const auto s = static_cast<size_t>(scale_index(e.operand, at / columns, at % columns));
+    low[s] = std::fmax(low[s], std::fabs(e.exact[i]) - e.bound[i]);
+    high[s] = std::fmax(high[s], std::fabs(e.exact[i]) + e.bound[i]);
+  }
+  for (size_t s = 0; s < low.size(); ++s) {
+    const double got = decode_element(scales, static_cast<int64_t>(s) / width, static_cast<int64_t>(s) % width);
+    // One rounding of the quotient; the smallest are denormal.
+    if (got >= low[s] / 127 * (1 - 2 * kUnit) - 0x1p-149 && got <= high[s] / 127 * (1 + 2 * kUnit) + 0x1p-149) continue;
+    char text[160];
+    std::snprintf(text, sizeof(text), "scale %zu is %.9g, expected %.9g to %.9g", s, got, low[s] / 127, high[s] / 127);
+    return text;
+  }
+  return "";
 }
 
 std::string run_trial(const Trial& trial, int threads, Workspace& space, const std::vector<Expected>& expected,

@@ -54,6 +54,9 @@ std::string run_trial(const Trial& trial, int threads, Workspace& space, const s
 // where it chooses them, and those against the largest exact values.
 std::string compare(const Expected& expected, const std::vector<double>& got, RowCount* count);
 
+// The same for the scales that a kernel computes, [T] or one a channel of a state.
+std::string compare_scales(const Expected& expected);
+
 void report_rows(const std::string& op, const std::map<std::string, RowCount>& rows);
 
 template <class Args>

@@ -74,6 +74,25 @@ void check_norm(KernelTest<Args>& test, const NormProblem& p, uint64_t seed) {
   test.check("norm " + std::to_string(seed), seed, space, args, 0.9, p.in_place);
 }
 
+// What the harness must find where a kernel computes scales.
+TEST(KernelHarness, AWrongScaleOfARowIsFound) {
+  Workspace space(3);
+  Spec spec;
+  spec.storage = DType::kI8, spec.grain = Grain::kRow;
+  const Operand out = space.output({2, 4}, spec);
+  const std::vector<double> exact = {1, -2, 0.5, 0, 3, 0, -1, 2};
+  encode(exact, out);
+  const Expected expected = {out, true, exact, std::vector<double>(8, 1e-7)};
+  RowCount count;
+  EXPECT_EQ(compare_scales(expected), "");
+  EXPECT_EQ(compare(expected, decode(out), &count), "");
+  static_cast<float*>(out.scales[0].data)[1] *= 1.0001f;
+  EXPECT_NE(compare_scales(expected), "");
+  encode(exact, out);
+  static_cast<int8_t*>(out.values.data)[1] = 126;
+  EXPECT_NE(compare(expected, decode(out), &count), "");
+}
+
 TEST(CpuNorm, RmsNormMatchesTheReference) {
   KernelTest<RmsNormArgs> test;
   uint64_t seed = 0;

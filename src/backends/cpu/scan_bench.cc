@@ -87,18 +87,35 @@ double time_row(const Kernel<Args>& row, Args args, std::vector<Segment> segment
   return best_seconds([&] { row.run(args, stream); });
 }
 
-// The state as i8 with a scale a (head, channel).
-Operand i8_state(Arena& arena, int32_t segments, int32_t heads, int32_t states, int32_t width) {
+enum class Stored { kF32, kI8, kI8AlongN, kI8Dynamic };
+
+const char* name_of(Stored stored) {
+  switch (stored) {
+    case Stored::kF32: return "";
+    case Stored::kI8: return "i8";
+    case Stored::kI8AlongN: return "i8 along N";
+    case Stored::kI8Dynamic: return "i8 dynamic";
+  }
+  return "";
+}
+
+// The state; as i8 with a scale a (head, channel), one a number, or dynamic ones.
+Operand make_state(Arena& arena, Stored stored, int32_t segments, int32_t heads, int32_t states, int32_t width) {
   Operand o = arena.operand({segments, heads, states, width}, 0, 1);
+  if (stored == Stored::kF32) return o;
   o.values.dtype = o.format.storage = DType::kI8;  // the bytes of the floats serve as codes
   o.format.levels = 1;
   o.format.level[0].grain = Grain::kColumn;
-  o.scales[0] = arena.floats({heads, width}, 0.01, 0);
+  o.format.dynamic = stored == Stored::kI8Dynamic;
+  o.scales[0] = arena.floats(stored == Stored::kI8         ? std::vector<int32_t>{heads, width}
+                             : stored == Stored::kI8AlongN ? std::vector<int32_t>{heads, states, width}
+                                                           : std::vector<int32_t>{segments, heads, width},
+                             0.01, 0);
   return o;
 }
 
 void bench_ssd(const KernelTable& table, int32_t heads, int32_t tokens, int32_t segments, double peak,
-               bool codes = false) {
+               Stored stored = Stored::kF32) {
   constexpr int32_t kWidth = 64, kStates = 128;
   Arena arena;
   SsdScanArgs a;
@@ -109,17 +126,17 @@ void bench_ssd(const KernelTable& table, int32_t heads, int32_t tokens, int32_t 
   a.c = arena.operand({rows, kStates}, 0, 1);
   a.a_log = arena.floats({heads}, 1, 0.5);
   a.d = arena.floats({heads}, 1, 0);
-  a.state = codes ? i8_state(arena, segments, heads, kStates, kWidth)
-                  : arena.operand({segments, heads, kStates, kWidth}, 0, 1);
+  a.state = make_state(arena, stored, segments, heads, kStates, kWidth);
   a.out = arena.operand({rows, heads * kWidth}, 0, 1);
   std::vector<Segment> list;
   for (int32_t i = 0; i < segments; ++i) list.push_back({i * tokens, tokens, i});
   const double s = time_row(table.ssd_scan.rows[0], a, list);
   const double flops = 6.0 * heads * kWidth * kStates * rows,
-               bytes = (codes ? 2.0 : 8.0) * heads * kWidth * kStates * segments;
-  std::printf("ssd_scan%s    H=%-3d T=%-5d x %-3d  %9.2f us  %7.1f GFLOP/s useful = %4.0f %% of peak; state %6.1f GB/s",
-              codes ? " i8" : "   ", heads, tokens, segments, s * 1e6, flops / s * 1e-9, 100 * flops / s * 1e-9 / peak,
-              bytes / s * 1e-9);
+               bytes = (stored == Stored::kF32 ? 8.0 : 2.0) * heads * kWidth * kStates * segments;
+  std::printf(
+      "ssd_scan %-10s H=%-3d T=%-5d x %-3d  %9.2f us  %7.1f GFLOP/s useful = %4.0f %% of peak; state %6.1f GB/s",
+      name_of(stored), heads, tokens, segments, s * 1e6, flops / s * 1e-9, 100 * flops / s * 1e-9 / peak,
+      bytes / s * 1e-9);
   if (tokens == 1)
     std::printf(" of %.1f (update in place, %.1f MB)", update_gbs(static_cast<size_t>(bytes / 2)), bytes / 2e6);
   std::printf("\n");
@@ -149,8 +166,9 @@ void bench(const KernelTable& table, double peak) {
   std::printf("level %s\n", table.name);
   for (int32_t heads : {16, 80}) {
     for (int32_t tokens : {16, 64, 512, 2048}) bench_ssd(table, heads, tokens, 1, peak);
-    for (int32_t segments : {1, 64}) bench_ssd(table, heads, 1, segments, peak);
-    for (int32_t segments : {1, 64}) bench_ssd(table, heads, 1, segments, peak, true);
+    for (Stored stored : {Stored::kF32, Stored::kI8, Stored::kI8AlongN, Stored::kI8Dynamic}) {
+      for (int32_t segments : {1, 64}) bench_ssd(table, heads, 1, segments, peak, stored);
+    }
     bench_ssd(table, heads, 8, 1, peak);
   }
   for (int32_t tokens : {1, 16, 512}) bench_selective(table, tokens, peak);
