@@ -132,15 +132,16 @@ Ranges Calibration::observe(const Graph& part, const Wanted& wanted) const {
 Hessian Calibration::hessian(const Graph& part, EdgeId edge) const {
   require_windows();
   Hessian out(part.edges[static_cast<size_t>(edge)].columns);
+  Dense dense(*backend_);
   if (edge == part.input) {
-    for (const auto& rows : stream_) out.add(rows.data(), static_cast<int64_t>(rows.size()) / width_);
+    for (const auto& rows : stream_) out.add(&dense, rows.data(), static_cast<int64_t>(rows.size()) / width_);
     return out;
   }
   std::vector<float> buffer;
   run(up_to(part, edge), stream_.size(), kPiece, {}, [&](Executor& executor, size_t, int64_t, int64_t count) {
     Operand values = executor.logits_operand();
     values.values.dim[0] = static_cast<int32_t>(count);
-    out.add(rows_of(values, &buffer), count);
+    out.add(&dense, rows_of(values, &buffer), count);
   });
   return out;
 }

@@ -15,6 +15,12 @@ namespace quamba2 {
 // A scale as it is stored: halves stay finite, and f32 ones are numbers that bf16 has, which is how files hold them.
 float rounded_scale(DType dtype, float scale);
 
+// Rounds to nearest, ties to even, for |v| < 2^22, in two additions that the compiler can vectorize.
+inline float round_code(float v) {
+  constexpr float kMagic = 0x1.8p23f;
+  return (v + kMagic) - kMagic;
+}
+
 // Scales of one row, a group each, and the row's own where there are two levels. A scale may be negative.
 class RowScales {
  public:
@@ -34,10 +40,10 @@ class RowScales {
   float value(float code, int64_t group) const {
     const float v = code * scale_[static_cast<size_t>(group)];
     if (format_.levels < 2) return v;
-    return row_scale_ == 0 ? 0.0f : std::nearbyintf(v / row_scale_) * row_scale_;
+    return row_scale_ == 0 ? 0.0f : round_code(v / row_scale_) * row_scale_;
   }
   float nearest(float target, int64_t group) const {
-    return std::min(std::max(std::nearbyintf(target * inverse_[static_cast<size_t>(group)]), lowest_), highest_);
+    return round_code(std::min(std::max(target * inverse_[static_cast<size_t>(group)], lowest_), highest_));
   }
 
  private:

@@ -1,42 +1,108 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quant/dense.h"
 
-#include <cblas.h>
 #include <lapacke.h>
 
+#include <algorithm>
 #include <cmath>
+
+#include "base/check.h"
+#include "quant/for_rows.h"
 
 namespace quamba2 {
 namespace {
 
-blasint narrow(int64_t n) { return static_cast<blasint>(n); }
+TensorView matrix(const float* data, int64_t rows, int64_t columns, int64_t stride) {
+  TensorView v;
+  v.data = const_cast<float*>(data);
+  v.dim[0] = static_cast<int32_t>(rows), v.dim[1] = static_cast<int32_t>(columns);
+  v.stride[0] = static_cast<int32_t>(stride), v.stride[1] = 1;
+  v.rank = 2;
+  return v;
+}
+
+LinearArgs product(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
+                   int64_t ldc) {
+  LinearArgs args;
+  args.x.values = matrix(a, m, k, lda);
+  args.weight.values = matrix(b, n, k, ldb);
+  args.out.part[0].values = matrix(c, m, n, ldc);
+  args.out.count = 1;
+  args.out.begin[1] = static_cast<int32_t>(n);
+  return args;
+}
+
+void grow(AlignedBuffer* buffer, size_t bytes) {
+  if (buffer->size() < bytes) *buffer = AlignedBuffer(bytes);
+}
 
 }  // namespace
 
-void add_gram(const float* x, int64_t rows, int64_t k, float* sum) {
-  cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, narrow(k), narrow(rows), 1.0f, x, narrow(k), 1.0f, sum, narrow(k));
+Dense::Dense(const Backend& backend) : linear_(nullptr), stream_(backend.stream()) {
+  const LinearArgs any = product(2, 3, 5, nullptr, 5, nullptr, 5, nullptr, 3);
+  const KernelRows<LinearArgs> rows = backend.table().linear;
+  for (int32_t i = 0; i < rows.count && !linear_; ++i) {
+    if (!rows.rows[i].supports(any).refusal) linear_ = &rows.rows[i];
+  }
+  QUAMBA2_CHECK(linear_ != nullptr, "the back end has no f32 linear kernel");
 }
 
-void multiply(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b, int64_t ldb,
-              float beta, float* c, int64_t ldc) {
+void Dense::multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+                     float* c, int64_t ldc) {
   if (m == 0 || n == 0) return;
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, narrow(m), narrow(n), narrow(k), alpha, a, narrow(lda), b,
-              narrow(ldb), beta, c, narrow(ldc));
+  LinearArgs args = product(m, n, k, a, lda, b, ldb, c, ldc);
+  if (linear_->scratch_bytes) grow(&scratch_, linear_->scratch_bytes(args, stream_.threads));
+  stream_.scratch = static_cast<char*>(scratch_.data());
+  if (linear_->prepare) {
+    grow(&prepared_, linear_->prepared_bytes(args));
+    linear_->prepare(args, prepared_.data(), stream_);
+    args.prepared = prepared_.data();
+  }
+  linear_->run(args, stream_);
 }
 
-bool inverse_cholesky(const std::vector<double>& h, int64_t n, std::vector<float>* u) {
+void Dense::subtract_product(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+                             float* c, int64_t ldc) {
+  if (product_.size() < static_cast<size_t>(m * n)) product_.resize(static_cast<size_t>(m * n));
+  multiply(m, n, k, a, lda, b, ldb, product_.data(), n);
+  for_rows(stream_, m, [&](int64_t r) {
+    const float* from = product_.data() + r * n;
+    float* to = c + r * ldc;
+    for (int64_t i = 0; i < n; ++i) to[i] -= from[i];
+  });
+}
+
+void Dense::add_gram(const float* x, int64_t rows, int64_t k, float* sum) {
+  constexpr int64_t kBlock = 4096;  // rows at a time, so that the copies stay small
+  for (int64_t begin = 0; begin < rows; begin += kBlock) {
+    const int64_t count = std::min(kBlock, rows - begin);
+    transposed_.resize(static_cast<size_t>(count * k));
+    product_.resize(std::max(product_.size(), static_cast<size_t>(k * k)));
+    for_rows(stream_, (k + 15) / 16, [&](int64_t block) {
+      for (int64_t t = 0; t < count; ++t) {
+        for (int64_t j = block * 16; j < std::min(k, block * 16 + 16); ++j)
+          transposed_[static_cast<size_t>(j * count + t)] = x[(begin + t) * k + j];
+      }
+    });
+    multiply(k, k, count, transposed_.data(), count, transposed_.data(), count, product_.data(), k);
+    for_rows(stream_, k, [&](int64_t r) {
+      for (int64_t i = 0; i < k; ++i) sum[r * k + i] += product_[static_cast<size_t>(r * k + i)];
+    });
+  }
+}
+
+bool inverse_cholesky(const std::vector<double>& h, int64_t n, std::vector<float>* l) {
   std::vector<double> a = h;
   const auto order = static_cast<lapack_int>(n);
-  // Row-major upper is column-major lower: LAPACK works in place on either without copying.
   if (LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', order, a.data(), order) != 0) return false;
   if (LAPACKE_dpotri(LAPACK_COL_MAJOR, 'L', order, a.data(), order) != 0) return false;
   if (LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', order, a.data(), order) != 0) return false;
-  u->assign(static_cast<size_t>(n * n), 0.0f);
+  l->assign(static_cast<size_t>(n * n), 0.0f);
   for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = i; j < n; ++j) {
-      const double v = a[static_cast<size_t>(i * n + j)];
+    for (int64_t j = 0; j <= i; ++j) {
+      const double v = a[static_cast<size_t>(j * n + i)];
       if (!std::isfinite(v)) return false;
-      (*u)[static_cast<size_t>(i * n + j)] = static_cast<float>(v);
+      (*l)[static_cast<size_t>(i * n + j)] = static_cast<float>(v);
     }
   }
   return true;

@@ -25,7 +25,7 @@ float squared_error(const float* w, int64_t n, float scale, float lowest, float 
   const float inverse = 1.0f / scale;
   float sum = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const float code = std::min(std::max(std::nearbyintf(w[i] * inverse), lowest), highest);
+    const float code = round_code(std::min(std::max(w[i] * inverse, lowest), highest));
     const float error = w[i] - code * scale;
     sum += error * error;
   }

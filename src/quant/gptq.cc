@@ -7,7 +7,6 @@
 
 #include "base/check.h"
 #include "quamba2/error.h"
-#include "quant/dense.h"
 #include "quant/gptq_rows.h"
 
 namespace quamba2 {
@@ -63,7 +62,7 @@ GptqFactor factorize(const std::string& name, const Hessian& hessian, const Gptq
       const double* row = h.data() + static_cast<size_t>(f.order[i]) * k;
       for (size_t j = 0; j < k; ++j) ordered[i * k + j] = row[f.order[j]];
     }
-    if (!inverse_cholesky(ordered, f.size, &f.u)) continue;
+    if (!inverse_cholesky(ordered, f.size, &f.l)) continue;
     f.h.assign(h.begin(), h.end());
     return f;
   }
@@ -96,14 +95,15 @@ double total(const std::vector<double>& losses) { return std::accumulate(losses.
 
 }  // namespace
 
-void Hessian::add(const float* x, int64_t count) {
-  add_gram(x, count, size, sum.data());
+void Hessian::add(Dense* dense, const float* x, int64_t count) {
+  dense->add_gram(x, count, size, sum.data());
   rows += count;
 }
 
 Weight gptq_encode(const std::string& name, const std::vector<int64_t>& shape, const std::vector<float>& values,
-                   const Format& format, const Hessian& hessian, const GptqOptions& options, const Stream& stream,
+                   const Format& format, const Hessian& hessian, const GptqOptions& options, Dense* dense,
                    GptqReport* report) {
+  const Stream& stream = dense->stream();
   QUAMBA2_CHECK(shape.size() == 2 && shape[1] == hessian.size && format.levels > 0, name);
   const GptqFactor factor = factorize(name, hessian, options);
   const int64_t n = shape[0], k = shape[1];
@@ -114,7 +114,7 @@ Weight gptq_encode(const std::string& name, const std::vector<int64_t>& shape, c
   for (int64_t begin = 0; begin < n; begin += chunk) {
     const int64_t count = std::min(chunk, n - begin);
     const size_t numbers = static_cast<size_t>(count * k);
-    GptqRows rows{factor, stream, values.data() + begin * k, count, group, {}, {}, std::vector<float>(numbers)};
+    GptqRows rows{factor, *dense, values.data() + begin * k, count, group, {}, {}, std::vector<float>(numbers)};
     zero += total(row_losses(rows));
     rows.codes.resize(numbers);
     rows.scales.assign(static_cast<size_t>(count), RowScales(format, (k + group - 1) / group));

@@ -11,6 +11,7 @@
 
 #include "backend/kernel.h"
 #include "graph/weight.h"
+#include "quant/dense.h"
 #include "quant/encode.h"
 
 namespace quamba2 {
@@ -22,13 +23,13 @@ struct GptqOptions {
   ScaleChoice scales = ScaleChoice::kLeastSquares;
 };
 
-// Sum of x x^T over inputs x [K], upper triangle, row-major.
+// Sum of x x^T over inputs x [K], row-major.
 struct Hessian {
   int64_t size = 0, rows = 0;
   std::vector<float> sum;
 
   explicit Hessian(int64_t k) : size(k), sum(static_cast<size_t>(k * k), 0.0f) {}
-  void add(const float* x, int64_t count);  // x [count, K]
+  void add(Dense* dense, const float* x, int64_t count);  // x [count, K]
 };
 
 struct GptqReport {
@@ -39,7 +40,7 @@ struct GptqReport {
 // `values` [N, K] in a format of i4, i6 or i8 codes with a scale a row or group, or two levels. Throws Error{kRuntime}
 // naming the weight where H is not finite or cannot be factorized with any damping.
 Weight gptq_encode(const std::string& name, const std::vector<int64_t>& shape, const std::vector<float>& values,
-                   const Format& format, const Hessian& hessian, const GptqOptions& options, const Stream& stream,
+                   const Format& format, const Hessian& hessian, const GptqOptions& options, Dense* dense,
                    GptqReport* report);
 
 }  // namespace quamba2

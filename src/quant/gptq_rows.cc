@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "quant/dense.h"
 
 namespace quamba2 {
 namespace {
@@ -31,22 +30,31 @@ std::vector<float> gradient(const GptqRows& rows) {
   const int64_t k = rows.columns();
   const std::vector<float> left = residual(rows);
   std::vector<float> out(left.size());
-  multiply(rows.rows, k, k, 1.0f, left.data(), k, rows.factor.h.data(), k, 0.0f, out.data(), k);
+  rows.dense.multiply(rows.rows, k, k, left.data(), k, rows.factor.h.data(), k, out.data(), k);
   return out;
 }
 
-// Columns [begin, end) of the permuted weights `w` of one row; their errors go to `errors` [end - begin].
-void round_block(GptqRows* rows, int64_t r, int64_t begin, int64_t end, float* w, float* errors) {
+// Columns [begin, end) of the permuted weights `w` of one row; their errors go to `errors` [end - begin]. `u` is the
+// block of l^T on the diagonal, [end - begin] a row.
+void round_block(GptqRows* rows, int64_t r, int64_t begin, int64_t end, const float* u, float* w, float* errors) {
   const GptqFactor& f = rows->factor;
   const RowScales& scales = rows->scales[static_cast<size_t>(r)];
-  for (int64_t j = begin; j < end; ++j) {
-    const int64_t k = f.order[static_cast<size_t>(j)];
-    const float* u = f.u.data() + j * f.size;
-    set_code(rows, r, k, scales.nearest(w[j], rows->group_of(k)));
-    const float error = (w[j] - rows->q[static_cast<size_t>(r * f.size + k)]) / u[j];
-    errors[j - begin] = error;
-    for (int64_t i = j + 1; i < end; ++i) w[i] -= error * u[i];
+  const int64_t n = end - begin;
+  for (int64_t j = 0; j < n; ++j) {
+    const int64_t k = f.order[static_cast<size_t>(begin + j)];
+    set_code(rows, r, k, scales.nearest(w[begin + j], rows->group_of(k)));
+    const float error = (w[begin + j] - rows->q[static_cast<size_t>(r * f.size + k)]) / u[j * n + j];
+    errors[j] = error;
+    for (int64_t i = j + 1; i < n; ++i) w[begin + i] -= error * u[j * n + i];
   }
+}
+
+std::vector<float> diagonal_block(const GptqFactor& f, int64_t begin, int64_t end) {
+  std::vector<float> out;
+  for (int64_t j = begin; j < end; ++j) {
+    for (int64_t i = begin; i < end; ++i) out.push_back(f.l[static_cast<size_t>(i * f.size + j)]);
+  }
+  return out;
 }
 
 }  // namespace
@@ -55,22 +63,24 @@ void gptq_round(GptqRows* rows) {
   const GptqFactor& f = rows->factor;
   const int64_t k = f.size;
   std::vector<float> w(rows->q.size()), errors(static_cast<size_t>(rows->rows * kBlock));
-  for_rows(rows->stream, rows->rows, [&](int64_t r) {
+  for_rows(rows->dense.stream(), rows->rows, [&](int64_t r) {
     for (int64_t j = 0; j < k; ++j)
       w[static_cast<size_t>(r * k + j)] = rows->w[r * k + f.order[static_cast<size_t>(j)]];
   });
   for (int64_t begin = 0; begin < k; begin += kBlock) {
     const int64_t end = std::min(k, begin + kBlock);
-    for_rows(rows->stream, rows->rows,
-             [&](int64_t r) { round_block(rows, r, begin, end, w.data() + r * k, errors.data() + r * kBlock); });
-    multiply(rows->rows, k - end, end - begin, -1.0f, errors.data(), kBlock, f.u.data() + begin * k + end, k, 1.0f,
-             w.data() + end, k);
+    const std::vector<float> u = diagonal_block(f, begin, end);
+    for_rows(rows->dense.stream(), rows->rows, [&](int64_t r) {
+      round_block(rows, r, begin, end, u.data(), w.data() + r * k, errors.data() + r * kBlock);
+    });
+    rows->dense.subtract_product(rows->rows, k - end, end - begin, errors.data(), kBlock, f.l.data() + end * k + begin,
+                                 k, w.data() + end, k);
   }
 }
 
 void round_to_nearest(GptqRows* rows) {
   const int64_t k = rows->columns();
-  for_rows(rows->stream, rows->rows, [&](int64_t r) {
+  for_rows(rows->dense.stream(), rows->rows, [&](int64_t r) {
     const RowScales& scales = rows->scales[static_cast<size_t>(r)];
     for (int64_t j = 0; j < k; ++j) set_code(rows, r, j, scales.nearest(rows->w[r * k + j], rows->group_of(j)));
   });
@@ -80,7 +90,7 @@ std::vector<double> row_losses(const GptqRows& rows) {
   const int64_t k = rows.columns();
   const std::vector<float> g = gradient(rows);
   std::vector<double> out(static_cast<size_t>(rows.rows));
-  for_rows(rows.stream, rows.rows, [&](int64_t r) {
+  for_rows(rows.dense.stream(), rows.rows, [&](int64_t r) {
     double sum = 0;
     for (int64_t j = r * k; j < (r + 1) * k; ++j) {
       const auto i = static_cast<size_t>(j);
@@ -100,20 +110,25 @@ void fit_scales(GptqRows* rows) {
   std::vector<float> product(rows->q.size());
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t begin = g * rows->group, end = std::min(k, begin + rows->group);
-    multiply(rows->rows, k, end - begin, 1.0f, rows->codes.data() + begin, k, rows->factor.h.data() + begin * k, k, 0.0f,
-             product.data(), k);
-    for_rows(rows->stream, rows->rows, [&](int64_t r) {
+    rows->dense.multiply(rows->rows, k, end - begin, rows->codes.data() + begin, k, rows->factor.h.data() + begin, k,
+                         product.data(), k);
+    for_rows(rows->dense.stream(), rows->rows, [&](int64_t r) {
       const float *p = product.data() + r * k, *c = rows->codes.data() + r * k, *w = rows->w + r * k;
       double* row = a.data() + (static_cast<size_t>(r) * n + static_cast<size_t>(g)) * n;
       double right = 0;
-      for (int64_t j = 0; j < k; ++j) {
-        row[rows->group_of(j)] += static_cast<double>(p[j]) * static_cast<double>(c[j]);
-        right += static_cast<double>(p[j]) * static_cast<double>(w[j]);
+      for (int64_t other = 0; other < groups; ++other) {
+        float left_sum = 0, right_sum = 0;
+        for (int64_t j = other * rows->group; j < std::min(k, (other + 1) * rows->group); ++j) {
+          left_sum += p[j] * c[j];
+          right_sum += p[j] * w[j];
+        }
+        row[other] = static_cast<double>(left_sum);
+        right += static_cast<double>(right_sum);
       }
       b[static_cast<size_t>(r) * n + static_cast<size_t>(g)] = right;
     });
   }
-  for_rows(rows->stream, rows->rows, [&](int64_t r) {
+  for_rows(rows->dense.stream(), rows->rows, [&](int64_t r) {
     double* matrix = a.data() + static_cast<size_t>(r) * n * n;
     double* right = b.data() + static_cast<size_t>(r) * n;
     RowScales& scales = rows->scales[static_cast<size_t>(r)];
@@ -137,7 +152,7 @@ void descend(GptqRows* rows, int sweeps) {
   std::vector<float> g = gradient(*rows), moved(static_cast<size_t>(rows->rows * kBlock));
   for (int64_t block = 0; block < sweeps * ((k + kBlock - 1) / kBlock); ++block) {
     const int64_t begin = block % ((k + kBlock - 1) / kBlock) * kBlock, end = std::min(k, begin + kBlock);
-    for_rows(rows->stream, rows->rows, [&](int64_t r) {
+    for_rows(rows->dense.stream(), rows->rows, [&](int64_t r) {
       float *gradient_row = g.data() + r * k, *moves = moved.data() + r * kBlock;
       const RowScales& scales = rows->scales[static_cast<size_t>(r)];
       std::fill(moves, moves + kBlock, 0.0f);
@@ -152,9 +167,10 @@ void descend(GptqRows* rows, int sweeps) {
         for (int64_t i = begin; i < end; ++i) gradient_row[i] -= d * h[j * k + i];
       }
     });
-    multiply(rows->rows, begin, end - begin, -1.0f, moved.data(), kBlock, h + begin * k, k, 1.0f, g.data(), k);
-    multiply(rows->rows, k - end, end - begin, -1.0f, moved.data(), kBlock, h + begin * k + end, k, 1.0f,
-             g.data() + end, k);
+    // h is symmetric: its columns [begin, end) are what these rows of it would be.
+    rows->dense.subtract_product(rows->rows, begin, end - begin, moved.data(), kBlock, h + begin, k, g.data(), k);
+    rows->dense.subtract_product(rows->rows, k - end, end - begin, moved.data(), kBlock, h + end * k + begin, k,
+                                 g.data() + end, k);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "backend/kernel.h"
 #include "quant/code_book.h"
+#include "quant/dense.h"
 #include "quant/for_rows.h"
 #include "quant/gptq.h"
 
@@ -17,13 +18,13 @@ struct GptqFactor {
   int64_t size = 0;
   std::vector<int32_t> order;  // columns in the order in which GPTQ takes them
   std::vector<float> h;        // damped, symmetric [K, K], natural order
-  std::vector<float> u;        // upper triangular with u^T u = h^-1, in `order`
+  std::vector<float> l;        // lower triangular with l l^T = h^-1, in `order`
   double damp = 0;
 };
 
 struct GptqRows {
   const GptqFactor& factor;
-  const Stream& stream;
+  Dense& dense;
   const float* w;  // [rows, K] the weights wanted
   int64_t rows, group;
   std::vector<RowScales> scales;  // a row

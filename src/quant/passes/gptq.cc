@@ -19,6 +19,7 @@ std::string percent(double v) {
 }
 
 void round_linears(QuantPart& part, PassContext& context, const GptqPassOptions& options) {
+  Dense dense(context.calibration.backend());
   for (size_t i = 0; i < part.graph.nodes.size(); ++i) {
     const Node node = part.graph.nodes[i];
     if (node.op != Op::kLinear) continue;
@@ -31,7 +32,7 @@ void round_linears(QuantPart& part, PassContext& context, const GptqPassOptions&
     GptqReport report;
     const std::vector<Axis> axes = weight.axes;
     weight = gptq_encode(weight.name, weight.values.shape(), decode_weight(weight), target->second, hessian,
-                         options.rounding, context.calibration.backend().stream(), &report);
+                         options.rounding, &dense, &report);
     weight.axes = axes;
     context.detail += (context.detail.empty() ? "" : ", ") + edge_role(node.name) + " " + percent(report.error) +
                       " (nearest " + percent(report.rounding_error) + ")";

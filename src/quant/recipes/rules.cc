@@ -108,7 +108,7 @@ Recipe make_recipe(const char* name, const RecipeOptions& options, FormatRules r
   add(rotate_residual());
   if (paper && a8) add(cluster_channels(4));
   if (!paper && a8) add(separate_x_proj());
-  if (a8) add(rotate_inner(paper ? facts(Fact::kClustered) : 0));
+  if (a8 || !paper) add(rotate_inner(paper ? facts(Fact::kClustered) : 0));
   add(set_formats(std::move(rules)));
   add(observe_formats(a8));
   add(encode_activations());
