@@ -107,8 +107,10 @@ int quantize_verb(Session& s, const QuantizeArgs& given) {
   }
   s.progress.note("quantizing " + args.model + " (" + describe(model) + ") with " + recipe.name +
                   (text.empty() ? "" : ", calibrated on " + text));
+  args.options.work_directory = args.output + ".partial";
   const QuantizeReport report = quantize(model, args.options);
   model.save(args.output, args.force);
+  remove_work(args.options.work_directory);
   if (s.common.json)
     s.out.write(report_json(args, report));
   else
@@ -167,6 +169,7 @@ void add_quantize_verbs(Program* program) {
   at_least(verb->add_option("--seed", o.seed, "of every random choice (default 0)"), 0);
   verb->add_option("--stop-after", o.stop_after, "write the model as this pass leaves it")->option_text("PASS");
   repeated(verb->add_option("--skip", o.skip, "leave a pass out (again for more)")->option_text("PASS"));
+  verb->add_flag("--resume", o.resume, "go on with what a job of the same options left in DIR.partial");
   verb->add_flag("-f,--force", args->force, "replace the output if it is there");
   verb->add_flag("--dry-run", args->dry_run, "say what would be done, and do nothing");
   set_action(program, verb, args, quantize_verb);

@@ -23,7 +23,11 @@ struct QuantizeOptions {
   int threads = 0;                     // 0: all that this process may use
   std::string tokenizer = {};          // directory or file; empty: the model's own
   std::string stop_after = {};         // name of a pass: the model stays as that pass leaves it
-  std::vector<std::string> skip = {};  // names of passes that are left out (only such as keep the function)
+  std::vector<std::string> skip = {};  // names of passes that are left out (such as keep the function, and gptq)
+  // Where finished layers are kept, so that memory holds one at a time and a job that was ended can go on; empty: all in
+  // memory. The directory is the caller's to remove once the model is saved (`remove_work`).
+  std::string work_directory = {};
+  bool resume = false;  // go on with what an ended job of the same options left in work_directory
 };
 
 // One pass over one part of the model.
@@ -50,5 +54,8 @@ std::vector<RecipeInfo> recipes();
 // missing or too short, or a model that is quantized already; Error{kRuntime} for activations that are not finite,
 // naming layer and tensor.
 QuantizeReport quantize(Model& model, const QuantizeOptions& options);
+
+// Removes a work directory and what `quantize` left there. Does nothing where there is none.
+void remove_work(const std::string& work_directory);
 
 }  // namespace quamba2

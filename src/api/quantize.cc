@@ -8,6 +8,7 @@
 #include "api/load_model.h"
 #include "base/random.h"
 #include "graph/model.h"
+#include "io/part_files.h"
 #include "quamba2/error.h"
 #include "quant/pipeline.h"
 
@@ -68,6 +69,37 @@ std::vector<std::vector<int32_t>> calibration_windows(const ModelData& model, co
   return cut_windows(tokenizer->encode(options.calibration_text), options);
 }
 
+// Everything that decides the bits of a finished part.
+std::string job_text(const QuantizeOptions& o, const Model& model, bool reads_text) {
+  uint64_t hash = 14695981039346656037u;  // FNV-1a
+  for (char c : reads_text ? o.calibration_text : std::string()) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  std::string out = "quamba2 job 1\nmodel " + model.data().directory + " " + std::to_string(model.weight_bytes());
+  out += "\nrecipe " + o.recipe + " " + o.preset + " " + std::to_string(o.table_bits) + " " + std::to_string(o.group);
+  for (const std::string& layer : o.layers) out += " " + layer;
+  out += "\ntext " + std::to_string(hash) + " " + std::to_string(o.calibration_samples) + " " +
+         std::to_string(o.calibration_window) + " " + std::to_string(o.seed) + "\nskip";
+  for (const std::string& pass : o.skip) out += " " + pass;
+  return out + "\nstop " + o.stop_after + "\n";
+}
+
+class FileStore : public PartStore {
+ public:
+  explicit FileStore(PartFiles files) : files_(std::move(files)) {}
+  bool restore(int64_t part, Artifact* out) override {
+    if (!files_.has(part)) return false;
+    *out = files_.read(part);
+    return true;
+  }
+  // What stays in memory is the mapped file.
+  void keep(int64_t part, Artifact* finished) override {
+    files_.write(part, *finished);
+    *finished = files_.read(part);
+  }
+
+ private:
+  PartFiles files_;
+};
+
 Recipe make_recipe(const QuantizeOptions& options, const ModelData& model) {
   RecipeOptions out;
   if (options.preset != "default" && options.preset != "paper") {
@@ -101,14 +133,23 @@ QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
   }
   QuantizeReport report;
   report.bytes_before = model.weight_bytes();
-  const PipelineOptions pipeline{options.stop_after, options.skip};
+  PipelineOptions pipeline{options.stop_after, options.skip};
+  const bool reads_text = needs_text(recipe, source, pipeline);
   std::vector<std::vector<int32_t>> windows;
-  if (needs_text(recipe, source, pipeline)) windows = calibration_windows(source, options);
+  if (reads_text) windows = calibration_windows(source, options);
+  std::unique_ptr<FileStore> store;
+  if (!options.work_directory.empty()) {
+    store = std::make_unique<FileStore>(
+        PartFiles(options.work_directory, job_text(options, model, reads_text), options.resume));
+    pipeline.store = store.get();
+  }
   Calibration calibration(make_backend("cpu", options.threads), std::move(windows));
   Artifact artifact = run_recipe(recipe, source, &calibration, pipeline, &report.passes);
   model.data() = assemble(std::move(artifact), source.config, source.directory);
   report.bytes_after = model.weight_bytes();
   return report;
 }
+
+void remove_work(const std::string& work_directory) { PartFiles::remove(work_directory); }
 
 }  // namespace quamba2

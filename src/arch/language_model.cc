@@ -96,7 +96,8 @@ EdgeId emit_head(GraphBuilder& g, const ModelConfig& config, EdgeId h, int32_t t
   if (turned) u = g.hadamard(u, true, "turned_back");
   u = emit_norm(g, config, "backbone.norm_f", u, turned ? "normed" : "u", turned ? Space::kNone : Space::kResidual);
   if (turned) u = g.hadamard(u, false, "u");
-  return g.linear(u, table, kNone, "logits");
+  const int32_t bias = g.find_f32("lm_head.bias", {g.shape_of(table)[0]});  // a LayerNorm's, folded by the quantizer
+  return g.linear(u, table, bias, "logits");
 }
 
 int64_t count_layers(const WeightMap& weights) {

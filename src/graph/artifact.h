@@ -17,4 +17,7 @@ struct Artifact {
   Transforms transforms;
 };
 
+// What a graph holds, by name.
+Artifact artifact_of(const Graph& graph, const Transforms& transforms);
+
 }  // namespace quamba2

@@ -7,12 +7,16 @@
 
 #include "graph/artifact.h"
 #include "io/checkpoint.h"
+#include "io/safetensors.h"
 
 namespace quamba2 {
 
 // Groups the tensors of a checkpoint into weights. Throws Error{kModelFile} for quantization methods that are not ours,
 // for tensors that are missing beside a packed one, and for shapes that disagree.
 Artifact read_artifact(const Checkpoint& checkpoint);
+
+// The settings that stand under `quamba2`; tensors of weights and scales are appended.
+Json describe_artifact(const Artifact& artifact, NamedTensors* tensors);
 
 // Sets the encodings of an artifact on a model that was built from its weights. Throws Error{kModelFile} where a name or
 // the number of scales does not fit.

@@ -70,14 +70,14 @@ Json weight_group(const Weight& weight, Json targets) {
   return out;
 }
 
-Json config_groups(const Graph& graph) {
+Json config_groups(const WeightMap& weights) {
   std::vector<std::pair<const Weight*, Json>> groups;
-  for (const Weight& weight : graph.weights) {
+  for (const auto& [name, weight] : weights) {
     if (weight.format.levels == 0) continue;
     auto at = groups.begin();
     while (at != groups.end() && !(at->first->format == weight.format)) ++at;
     if (at == groups.end()) at = groups.insert(at, {&weight, Json(Json::Array{})});
-    at->second.push_back(module_of(weight.name));
+    at->second.push_back(module_of(name));
   }
   Json out(Json::Object{});
   for (size_t i = 0; i < groups.size(); ++i)
@@ -85,45 +85,38 @@ Json config_groups(const Graph& graph) {
   return out;
 }
 
-Json describe_weights(const Graph& graph) {
+Json describe_weights(const WeightMap& weights) {
   Json out(Json::Object{});
-  for (const Weight& weight : graph.weights) {
+  for (const auto& [name, weight] : weights) {
     if (weight.format.levels == 0) continue;
     Json format;
     format.set("bits", bits_of(weight.format.storage));
     if (weight.format.level[0].grain == Grain::kGroup)
       format.set("group_size", static_cast<int>(weight.format.level[0].group));
     if (weight.format.levels == 2) format.set("levels", 2);
-    out.set(weight.name, std::move(format));
+    out.set(name, std::move(format));
   }
   return out;
 }
 
-// Collects the scale tensors on the way.
-Json quantization_config(const ModelData& model, NamedTensors* tensors) {
-  Json edges(Json::Object{}), states(Json::Object{});
-  for (const Edge& edge : model.graph.edges) add_encoding(edge.name, edge.encoding, &edges, tensors);
-  for (const State& state : model.graph.states) add_encoding(state.name, state.encoding, &states, tensors);
-  Json ours;
-  ours.set("version", kArtifactVersion);
-  ours.set("recipe", model.recipe);
-  Json transforms(Json::Object{});
-  if (model.transforms.residual) transforms.set("residual", "hadamard");
-  if (model.transforms.inner) transforms.set("inner", "hadamard");
-  if (model.transforms.x_proj_row) transforms.set("x_proj", "row");
-  ours.set("transforms", std::move(transforms));
-  ours.set("weights", describe_weights(model.graph));
-  ours.set("edges", std::move(edges));
-  ours.set("states", std::move(states));
+Json describe_transforms(const Transforms& transforms) {
+  Json out(Json::Object{});
+  if (transforms.residual) out.set("residual", "hadamard");
+  if (transforms.inner) out.set("inner", "hadamard");
+  if (transforms.x_proj_row) out.set("x_proj", "row");
+  return out;
+}
+
+Json quantization_config(const Artifact& artifact, Json ours) {
   bool packed = false, plain = false;
-  for (const Weight& w : model.graph.weights) {
+  for (const auto& [name, w] : artifact.weights) {
     if (w.format.levels > 0) (w.format.storage == DType::kI8 ? plain : packed) = true;
   }
   Json out;
   out.set("quant_method", "compressed-tensors");
   out.set("format", packed && plain ? "mixed-precision" : packed ? "pack-quantized" : "int-quantized");
   out.set("quantization_status", "compressed");
-  out.set("config_groups", config_groups(model.graph));
+  out.set("config_groups", config_groups(artifact.weights));
   out.set("ignore", Json(Json::Array{}));
   out.set("kv_cache_scheme", nullptr);
   out.set("quamba2", std::move(ours));
@@ -132,12 +125,30 @@ Json quantization_config(const ModelData& model, NamedTensors* tensors) {
 
 }  // namespace
 
+Json describe_artifact(const Artifact& artifact, NamedTensors* tensors) {
+  Json edges(Json::Object{}), states(Json::Object{});
+  for (const auto& [name, weight] : artifact.weights) add_weight(weight, tensors);
+  for (const auto& [name, encoding] : artifact.edges) add_encoding(name, encoding, &edges, tensors);
+  for (const auto& [name, encoding] : artifact.states) add_encoding(name, encoding, &states, tensors);
+  Json ours;
+  ours.set("version", kArtifactVersion);
+  ours.set("recipe", artifact.recipe);
+  ours.set("transforms", describe_transforms(artifact.transforms));
+  ours.set("weights", describe_weights(artifact.weights));
+  ours.set("edges", std::move(edges));
+  ours.set("states", std::move(states));
+  return ours;
+}
+
 void write_artifact(const ModelData& model, const std::string& directory, bool replace) {
   AtomicDirectory out(directory, replace);
+  Artifact artifact = artifact_of(model.graph, model.transforms);
+  artifact.recipe = model.recipe;
   NamedTensors tensors;
-  for (const Weight& weight : model.graph.weights) add_weight(weight, &tensors);
+  Json ours = describe_artifact(artifact, &tensors);
   Json config = model.config;
-  if (!model.recipe.empty()) config.set("quantization_config", quantization_config(model, &tensors));
+  if (!model.recipe.empty() || !(model.transforms == Transforms{}))
+    config.set("quantization_config", quantization_config(artifact, std::move(ours)));
   // A table that turned out to be shared is stored once, and the config has to say so.
   config.set(config.find("ssm_cfg") || config.find("d_model") ? "tie_embeddings" : "tie_word_embeddings", model.tied);
   write_checkpoint(out.path(), tensors);

@@ -121,21 +121,6 @@ void log_line(const PassReport& report) {
   log(LogLevel::kInfo, line);
 }
 
-// What a finished part puts into the model.
-Artifact gather(const QuantPart& part) {
-  Artifact out;
-  for (const Weight& weight : part.graph.weights) out.weights[weight.name] = weight;
-  const auto is_plain = [](const Encoding& e) { return e.format.levels == 0 && e.format.storage == DType::kF32; };
-  for (const Edge& edge : part.graph.edges) {
-    if (!is_plain(edge.encoding)) out.edges[edge.name] = edge.encoding;
-  }
-  for (const State& state : part.graph.states) {
-    if (!is_plain(state.encoding)) out.states[state.name] = state.encoding;
-  }
-  out.transforms = part.transforms;
-  return out;
-}
-
 void merge(Artifact part, Artifact* into) {
   into->weights.merge(part.weights);
   into->edges.merge(part.edges);
@@ -143,6 +128,19 @@ void merge(Artifact part, Artifact* into) {
   into->transforms.residual |= part.transforms.residual;
   into->transforms.inner |= part.transforms.inner;
   into->transforms.x_proj_row |= part.transforms.x_proj_row;
+}
+
+// Files hold small parameters as the checkpoint did: they are widened, and shaped, as the emission does.
+Weight as_in_memory(const Weight& finished, const Weight& like) {
+  Weight out = finished;
+  if (finished.format.levels == 0 && like.values.dtype() == DType::kF32) {
+    out.stored = like.stored;
+    out.values = Tensor::from(like.values.shape(), to_floats(finished.values));
+    out.format = {};
+  } else if (finished.values.shape() != like.values.shape()) {
+    out.values = finished.values.reinterpreted(finished.values.dtype(), like.values.shape());
+  }
+  return out;
 }
 
 // A norm's bias that went into a linear without one is a weight that the source does not have.
@@ -203,7 +201,7 @@ class Run {
     }
     finish(in_float, &part);
     for (const Weight& weight : original.weights) weight.values.release_pages();
-    return gather(part);
+    return artifact_of(part.graph, part.transforms);
   }
 
   // Measures what the part lost, and moves the stream behind it.
@@ -228,7 +226,7 @@ class Run {
     Graph graph = part_of(source_.graph, source_.n_layer, index);
     if (finished.transforms.inner) insert_inner_rotation(&graph);
     if (finished.transforms.x_proj_row) insert_x_proj_row(&graph);
-    for (Weight& weight : graph.weights) weight = finished.weights.at(weight.name);
+    for (Weight& weight : graph.weights) weight = as_in_memory(finished.weights.at(weight.name), weight);
     add_folded_biases(finished, &graph);
     for (Edge& edge : graph.edges) {
       const auto at = finished.edges.find(edge.name);

@@ -28,7 +28,7 @@ Source source(const std::string& name) {
 // The message of the error that building the model gives; empty where it succeeds.
 std::string failure(const Source& s, ErrorCode code = ErrorCode::kModelFile) {
   try {
-    build_model(s.config, s.weights, "test");
+    check_finite(build_model(s.config, s.weights, "test").graph);
     return "";
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), code) << e.what();

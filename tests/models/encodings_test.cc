@@ -37,12 +37,16 @@ std::vector<int32_t> random_ids(int64_t n, int64_t vocabulary, uint64_t seed) {
 }
 
 ModelData quantized(const std::string& name, const std::string& recipe) {
-  ModelData model = load_model(testing::source_path("tests/golden/" + name));
+  const ModelData model = load_model(testing::source_path("tests/golden/" + name));
   std::vector<std::vector<int32_t>> windows;
   for (uint64_t s = 0; s < 4; ++s) windows.push_back(random_ids(64, model.vocab_size, s));
   Calibration calibration(make_cpu_backend(1), windows);
-  run_recipe(find_recipe(recipe).make({0}), &model, &calibration, {});
-  return model;
+  RecipeOptions options;
+  options.preset = Preset::kPaper;  // its scales are static
+  options.table_bits = 8;
+  options.round_by_inputs = false;
+  return assemble(run_recipe(find_recipe(recipe).make(options, model), model, &calibration, {}), model.config,
+                  model.directory);
 }
 
 bool ends_with(const std::string& text, const std::string& end) {
@@ -90,7 +94,9 @@ void spread_state_scales(ModelData* model) {
     Tensor wide(DType::kF32, shape);
     for (int64_t i = 0; i < wide.elements(); ++i) {
       const int64_t n = i / width % states, channel = i / (width * states) * width + i % width;
-      wide.as<float>()[i] = state.encoding.scales.as<float>()[channel] * (1.0f + 0.25f * static_cast<float>(n % 3));
+      const bool has_all = state.encoding.scales.elements() == wide.elements();
+      const float scale = state.encoding.scales.as<float>()[has_all ? i : channel];
+      wide.as<float>()[i] = scale * (1.0f + 0.25f * static_cast<float>(n % 3));
     }
     state.encoding.scales = wide;
   }

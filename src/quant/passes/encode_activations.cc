@@ -25,6 +25,11 @@ std::vector<float> shared(const std::vector<float>& range, const std::vector<int
   return out;
 }
 
+// Unclustered channels share one scale.
+std::vector<int32_t> cluster_cells(const QuantPart& part, size_t channels) {
+  return part.clusters.empty() ? std::vector<int32_t>(channels, 0) : part.clusters;
+}
+
 std::vector<int32_t> group_cells(const QuantPart& part, size_t columns) {
   std::vector<int32_t> out(columns);
   for (const Node& node : part.graph.nodes) {
@@ -43,7 +48,7 @@ Encoding edge_encoding(const QuantPart& part, EdgeId id, const ActivationTarget&
   if (target.format.level[0].grain == Grain::kTensor) {
     scales = {target.percentile > 0 ? part.ranges.percentiles.at(id) : *std::max_element(range.begin(), range.end())};
   } else if (target.sharing == Sharing::kCluster) {
-    scales = shared(range, part.clusters);
+    scales = shared(range, cluster_cells(part, range.size()));
   } else if (target.sharing == Sharing::kGroup) {
     scales = shared(range, group_cells(part, range.size()));
   } else {
@@ -62,7 +67,7 @@ Encoding state_encoding(const QuantPart& part, int32_t id, const ActivationTarge
   const bool heads = shape.size() == 3;
   const size_t H = heads ? static_cast<size_t>(shape[0]) : 1, N = static_cast<size_t>(shape[heads ? 1 : 0]),
                P = static_cast<size_t>(shape[heads ? 2 : 1]);
-  if (target.sharing == Sharing::kCluster) {  // one a (cluster, n)
+  if (target.sharing == Sharing::kCluster && !part.clusters.empty()) {  // one a (cluster, n)
     std::vector<float> scales(range.size());
     for (size_t n = 0; n < N; ++n) {
       std::vector<float> slice;
@@ -82,6 +87,7 @@ Encoding state_encoding(const QuantPart& part, int32_t id, const ActivationTarge
     float& s = scales[i / (N * P) * P + i % P];
     s = std::max(s, range[i]);
   }
+  if (target.sharing == Sharing::kCluster) scales = shared(scales, cluster_cells(part, scales.size()));
   std::vector<int64_t> dims{static_cast<int64_t>(P)};
   if (heads) dims.insert(dims.begin(), static_cast<int64_t>(H));
   out.scales = Tensor::from(dims, to_scales(scales));

@@ -12,6 +12,8 @@ namespace {
 using OptionalTarget = std::optional<ActivationTarget>;
 
 constexpr int kGroup = 128;
+// Where the head shares the embedding's table the default has bytes to spare that the paper spends on a second one.
+constexpr int kGroupOfTied = 64;
 // Where the paper clips by percentile: the input of Mamba1's x_proj, whose outliers are few and far out.
 constexpr double kPercentile = 0.99995;
 
@@ -70,9 +72,9 @@ OptionalTarget default_edge(const std::string& role, bool feeds_linear) {
 
 }  // namespace
 
-FormatRules format_rules(const RecipeOptions& options, std::function<Widths(int64_t layer)> widths) {
+FormatRules format_rules(const RecipeOptions& options, bool tied, std::function<Widths(int64_t layer)> widths) {
   const bool paper = options.preset == Preset::kPaper;
-  const int group = options.group ? options.group : kGroup;
+  const int group = options.group ? options.group : tied && !paper ? kGroupOfTied : kGroup;
   const Widths head = widths(-1);
   const int table_bits = options.table_bits ? options.table_bits : head.weights == 8 ? 8 : paper ? 4 : 6;
   FormatRules rules;

@@ -15,8 +15,8 @@ struct Widths {
   bool a8 = false;
 };
 
-// `widths` of every layer; -1 asks for the head's and the embedding's.
-FormatRules format_rules(const RecipeOptions& options, std::function<Widths(int64_t layer)> widths);
+// `widths` of every layer; -1 asks for the head's and the embedding's. `tied`: they share one table.
+FormatRules format_rules(const RecipeOptions& options, bool tied, std::function<Widths(int64_t layer)> widths);
 
 // The passes of all recipes, which differ in their rules only.
 Recipe make_recipe(const char* name, const RecipeOptions& options, FormatRules rules, bool a8);

@@ -5,9 +5,9 @@
 
 namespace quamba2 {
 
-Recipe make_w4a16(const RecipeOptions& options, const ModelData&) {
+Recipe make_w4a16(const RecipeOptions& options, const ModelData& model) {
   const auto widths = [](int64_t) { return Widths{4, false}; };
-  return make_recipe("w4a16", options, format_rules(options, widths), false);
+  return make_recipe("w4a16", options, format_rules(options, model.tied, widths), false);
 }
 
 }  // namespace quamba2

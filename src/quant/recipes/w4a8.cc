@@ -5,9 +5,9 @@
 
 namespace quamba2 {
 
-Recipe make_w4a8(const RecipeOptions& options, const ModelData&) {
+Recipe make_w4a8(const RecipeOptions& options, const ModelData& model) {
   const auto widths = [](int64_t) { return Widths{4, true}; };
-  return make_recipe("w4a8", options, format_rules(options, widths), true);
+  return make_recipe("w4a8", options, format_rules(options, model.tied, widths), true);
 }
 
 }  // namespace quamba2

@@ -21,7 +21,7 @@ Recipe make_w4ax(const RecipeOptions& options, const ModelData& model) {
   const auto widths = [layers = options.layers](int64_t layer) {
     return Widths{4, layer < 0 || layers[static_cast<size_t>(layer)] == "w4a8"};
   };
-  return make_recipe("w4ax", options, format_rules(options, widths), true);
+  return make_recipe("w4ax", options, format_rules(options, model.tied, widths), true);
 }
 
 }  // namespace quamba2
