@@ -83,7 +83,11 @@ void GraphBuilder::label(int32_t weight, std::vector<Axis> axes) {
   for (size_t i = 0; i < axes.size(); ++i) {
     int64_t length = 0;
     for (const AxisRun& run : axes[i]) length += run.length;
-    QUAMBA2_CHECK(length == w.values.dim(i), w.name);
+    if (length == w.values.dim(i)) continue;
+    throw Error(ErrorCode::kModelFile, "wrong tensor shape", w.name,
+                "the file has " + shape_text(w.values.shape()) + ", the rest of the model needs " +
+                    std::to_string(length) + " in dimension " + std::to_string(i),
+                "check that config.json belongs to these weights");
   }
   w.axes = std::move(axes);
 }

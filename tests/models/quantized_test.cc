@@ -108,7 +108,8 @@ class Quantized : public ::testing::TestWithParam<std::tuple<const char*, const 
 // must be far below what the quantization itself costs.
 TEST_P(Quantized, CpuLevelsAgreeWithTheReferenceOnTheSameBits) {
   const ModelData float_model = load_model(testing::source_path(std::string("tests/golden/") + model()));
-  const ModelData quant_model = quantized(model(), recipe());
+  // An integer table straight into a norm with a scale a token gives exact ties, which fall to either side: not this one.
+  const ModelData quant_model = quantized(model(), recipe(), 16);
   const int64_t rows = table_rows(quant_model);
   const std::vector<float> reference = run_model(quant_model, make_reference_backend());
   const double cost = mean_kl(run_model(float_model, make_reference_backend()), reference, rows);
@@ -182,14 +183,19 @@ TEST_P(Quantized, SavedStatesContinueBitForBit) {
   EXPECT_THROW(executor.load_state(0, {saved.data(), saved.size() - 1}), Error);
 }
 
+std::string case_name(const ::testing::TestParamInfo<std::tuple<const char*, const char*>>& parameter) {
+  std::string name = std::string(std::get<0>(parameter.param)) + "_" + std::get<1>(parameter.param);
+  for (char& c : name) c = c == '-' ? '_' : c;
+  return name;
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Quantized,
-                         ::testing::Combine(::testing::ValuesIn(kModels), ::testing::Values("w8a8", "w4a8", "w4a16", "w4ax", "w8a8_paper", "w4a8_paper")),
-                         [](const auto& parameter) {
-                           std::string name =
-                               std::string(std::get<0>(parameter.param)) + "_" + std::get<1>(parameter.param);
-                           for (char& c : name) c = c == '-' ? '_' : c;
-                           return name;
-                         });
+                         ::testing::Combine(::testing::ValuesIn(kModels), ::testing::Values("w8a8", "w4a8", "w4a16")),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Other, Quantized,
+                         ::testing::Combine(::testing::Values("mamba2-groups4-odd", "falcon-mamba"),
+                                            ::testing::Values("w4ax", "w8a8_paper", "w4a8_paper")),
+                         case_name);
 
 TEST(Pipeline, FoldKeepsTheFunctionOfEveryModel) {
   for (const char* name : kModels) {
