@@ -148,7 +148,7 @@ int eval_tasks(Session& s, const TasksArgs& args) {
 void add_eval_tasks_verb(Program* program, CLI::App* eval) {
   auto args = std::make_shared<TasksArgs>();
   CLI::App* verb =
-      add_verb(program, eval, "tasks", "Verbs", "zero-shot accuracy: LAMBADA, HellaSwag, PIQA, ...",
+      add_verb(program, eval, "tasks", "Verbs", "accuracy on LAMBADA, HellaSwag and their like",
                "quamba2 eval tasks mamba2-130m-w4a16 --data eval --limit 500", kDevice | kThreads | kTokenizer | kJson);
   verb->add_option("MODEL", args->model, "model directory, weights file in one, or org/name")->required();
   verb->add_option("--data", args->options.data, "directory with the tasks' jsonl files")

@@ -69,7 +69,8 @@ TEST(EncodePair, TheSharedPartIsOfWholeTokens) {
   std::string shared;
   for (int i = 0; i < 10; ++i) shared += "Question " + std::to_string(i) + "\nAnswer: A\n\n";
   PairEncoder encoder(tokenizer(), kPrefix, 2048);
-  const EncodedPair a = encoder.encode(shared, "Who?\nAnswer:", " B"), b = encoder.encode(shared, "Why?\nAnswer:", " B");
+  const EncodedPair a = encoder.encode(shared, "Who?\nAnswer:", " B"),
+                    b = encoder.encode(shared, "Why?\nAnswer:", " B");
   EXPECT_EQ(joined(a), tokenizer().encode(shared + "Who?\nAnswer: B"));
   EXPECT_GT(a.shared.size(), 40u);
   EXPECT_EQ(a.shared, b.shared);

@@ -25,16 +25,20 @@ const char* const kWinogrande =
     "{\"partial_ctx\": [\"Sarah was better than Maria so Sarah\", \"Sarah was better than Maria so Maria\"], "
     "\"target\": \" always got the easier cases.\", \"gold\": 1}\n";
 const char* const kMmluDev =
-    "{\"question\": \"Who wrote it? \", \"subject\": \"world_religions\", \"choices\": [\"he\", \"she\", \"it\", \"we\"], "
+    "{\"question\": \"Who wrote it? \", \"subject\": \"world_religions\", \"choices\": [\"he\", \"she\", \"it\", "
+    "\"we\"], "
     "\"answer\": 1}\n"
     "{\"question\": \"And when?\", \"subject\": \"world_religions\", \"choices\": [\"1\", \"2\", \"3\", \"4\"], "
     "\"answer\": 3}\n"
     "{\"question\": \"What is a group?\", \"subject\": \"my_subject\", \"choices\": [\"a\", \"b\", \"c\", \"d\"], "
     "\"answer\": 0}\n";
 const char* const kMmlu =
-    "{\"question\": \"Why?\", \"subject\": \"world_religions\", \"choices\": [\"x\", \"y\", \"z\", \"\"], \"answer\": 2}\n"
-    "{\"question\": \"How?\", \"subject\": \"world_religions\", \"choices\": [\"p\", \"q\", \"r\", \"s\"], \"answer\": 0}\n"
-    "{\"question\": \"Is it?\", \"subject\": \"my_subject\", \"choices\": [\"p\", \"q\", \"r\", \"s\"], \"answer\": 0}\n";
+    "{\"question\": \"Why?\", \"subject\": \"world_religions\", \"choices\": [\"x\", \"y\", \"z\", \"\"], \"answer\": "
+    "2}\n"
+    "{\"question\": \"How?\", \"subject\": \"world_religions\", \"choices\": [\"p\", \"q\", \"r\", \"s\"], \"answer\": "
+    "0}\n"
+    "{\"question\": \"Is it?\", \"subject\": \"my_subject\", \"choices\": [\"p\", \"q\", \"r\", \"s\"], \"answer\": "
+    "0}\n";
 
 std::string made_up_data() {
   const std::string folder = testing::temporary_directory();
@@ -90,9 +94,9 @@ TEST(Tasks, ScoresAreThoseOfTokensFedOneByOne) {
   const std::string door = "Question: How do I open a door?\nAnswer:", dresser = "Question: dresser";
   expect_near(piqa[0].log_likelihoods,
               {fed_one_by_one(engine, door, " Turn the handle "), fed_one_by_one(engine, door, " Eat caf\u00e9.")});
-  expect_near(piqa[1].log_likelihoods,
-              {fed_one_by_one(engine, dresser, "  a"), fed_one_by_one(engine, dresser, "  replace the drawer with a pin"),
-               fed_one_by_one(engine, dresser, "   b")});
+  expect_near(piqa[1].log_likelihoods, {fed_one_by_one(engine, dresser, "  a"),
+                                        fed_one_by_one(engine, dresser, "  replace the drawer with a pin"),
+                                        fed_one_by_one(engine, dresser, "   b")});
   const std::string cases = " always got the easier cases.", start = "Sarah was better than Maria so ";
   expect_near(report.tasks[2].every_sample[0].log_likelihoods,
               {fed_one_by_one(engine, start + "Sarah", cases), fed_one_by_one(engine, start + "Maria", cases)});
@@ -157,7 +161,8 @@ TEST(Tasks, SharingSparesTokensOfEqualContexts) {
   EXPECT_EQ(alone.tokens_shared, 0);
   EXPECT_EQ(shared.tokens_read + shared.tokens_shared, alone.tokens_read);
   EXPECT_LT(3 * shared.tokens_read, alone.tokens_read);
-  for (size_t i = 0; i < 3; ++i) expect_near(shared.every_sample[i].log_likelihoods, alone.every_sample[i].log_likelihoods);
+  for (size_t i = 0; i < 3; ++i)
+    expect_near(shared.every_sample[i].log_likelihoods, alone.every_sample[i].log_likelihoods);
 }
 
 TEST(Tasks, LimitTakesTheFirstSamplesOfEverySubject) {
@@ -192,9 +197,9 @@ TEST(Tasks, FaultsAreNamed) {
   EXPECT_TRUE(has(fault(options_for({"winogrande"}), "winogrande_xl_val.jsonl",
                         "{\"partial_ctx\": [\"a\", \"b\"], \"target\": \" \", \"gold\": 0}"),
                   "'target' is empty"));
-  EXPECT_TRUE(has(fault(options_for({"piqa"}), "piqa_val.jsonl",
-                        "{\"ctx\": \"a\", \"choices\": [\"b\", \"c\"], \"gold\": 2}"),
-                  "piqa_val.jsonl:1"));
+  EXPECT_TRUE(
+      has(fault(options_for({"piqa"}), "piqa_val.jsonl", "{\"ctx\": \"a\", \"choices\": [\"b\", \"c\"], \"gold\": 2}"),
+          "piqa_val.jsonl:1"));
 }
 
 // Real files: every line of them is read, and chance is not far.
