@@ -56,6 +56,7 @@ TEST(Errors, UsageSaysWhatWasMeant) {
       {{"eval", "tasks", m, "--data", "/tmp", "--tasks", "hellaswak"}, 2, {"--tasks", "did you mean 'hellaswag'?"}},
       {{"eval", "tasks", m, "--data", "/tmp", "--samples"}, 2, {"--samples", "--json"}},
       {{"eval", "tasks", m}, 2, {"missing --data"}},
+      {{"random", "mamba2-2.8b", "-o", "/tmp/x"}, 2, {"unknown model shape", "did you mean"}},
       {{"generate", m}, 2, {"no prompt", "-p TEXT"}},
       {{"generate", m, "-p", "a", "--temperature", "hot"}, 2, {"--temperature", "'hot' is not a number"}},
       {{"generate", m, "-p", "a", "--temperature", "-1"}, 2, {"temperature", "0 or more"}},

@@ -16,8 +16,9 @@ namespace {
 using nlohmann::json;
 
 const std::vector<std::vector<std::string>> kVerbs = {
-    {},       {"inspect"},     {"explain"},       {"quantize"}, {"recipes"}, {"generate"}, {"tokenize"},
-    {"eval"}, {"eval", "ppl"}, {"eval", "tasks"}, {"compare"},  {"bench"},   {"version"},  {"completion"},
+    {},           {"inspect"},  {"explain"}, {"quantize"},    {"recipes"},
+    {"generate"}, {"tokenize"}, {"eval"},    {"eval", "ppl"}, {"eval", "tasks"},
+    {"compare"},  {"bench"},    {"version"}, {"completion"},  {"random"},
 };
 
 std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
@@ -203,6 +204,18 @@ TEST(Eval, PerplexityOfStandardInput) {
   EXPECT_EQ(j["predicted"], 3 * 63);
   EXPECT_GT(j["perplexity"], 1);
   EXPECT_NE(run(words, {text, {}, {}}).out.find("perplexity"), std::string::npos);
+}
+
+TEST(Random, WritesWhatOtherVerbsRead) {
+  const std::string path = scratch() + "/random";
+  const std::vector<std::string> words = {"random", "mamba2-130m", "-o", path, "--layers", "1", "--json", "-q"};
+  const Outcome outcome = run(words);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(json::parse(outcome.out)["layers"], 1);
+  const json seen = json::parse(run({"inspect", path, "--json"}).out);
+  EXPECT_EQ(seen["d_model"], 768);
+  EXPECT_EQ(seen["parameters"], json::parse(outcome.out)["parameters"]);
+  EXPECT_EQ(run(words).code, 2);  // it is there
 }
 
 TEST(Eval, TasksOfAMadeUpFile) {
