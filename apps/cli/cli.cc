@@ -42,6 +42,7 @@ Program::Program() {
   add_tokenize_verb(this);
   add_eval_verbs(this);
   add_bench_verb(this);
+  add_random_verb(this);
   add_other_verbs(this);
 }
 

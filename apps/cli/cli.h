@@ -77,7 +77,9 @@ void add_quantize_verbs(Program* program);
 void add_generate_verb(Program* program);
 void add_tokenize_verb(Program* program);
 void add_eval_verbs(Program* program);
+void add_eval_tasks_verb(Program* program, CLI::App* eval);
 void add_bench_verb(Program* program);
+void add_random_verb(Program* program);
 void add_other_verbs(Program* program);
 
 }  // namespace quamba2::cli

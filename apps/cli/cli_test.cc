@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -15,8 +16,9 @@ namespace {
 using nlohmann::json;
 
 const std::vector<std::vector<std::string>> kVerbs = {
-    {},       {"inspect"},     {"explain"}, {"quantize"}, {"recipes"}, {"generate"},   {"tokenize"},
-    {"eval"}, {"eval", "ppl"}, {"compare"}, {"bench"},    {"version"}, {"completion"},
+    {},           {"inspect"},  {"explain"}, {"quantize"},    {"recipes"},
+    {"generate"}, {"tokenize"}, {"eval"},    {"eval", "ppl"}, {"eval", "tasks"},
+    {"compare"},  {"bench"},    {"version"}, {"completion"},  {"random"},
 };
 
 std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
@@ -202,6 +204,36 @@ TEST(Eval, PerplexityOfStandardInput) {
   EXPECT_EQ(j["predicted"], 3 * 63);
   EXPECT_GT(j["perplexity"], 1);
   EXPECT_NE(run(words, {text, {}, {}}).out.find("perplexity"), std::string::npos);
+}
+
+TEST(Random, WritesWhatOtherVerbsRead) {
+  const std::string path = scratch() + "/random";
+  const std::vector<std::string> words = {"random", "mamba2-130m", "-o", path, "--layers", "1", "--json", "-q"};
+  const Outcome outcome = run(words);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(json::parse(outcome.out)["layers"], 1);
+  const json seen = json::parse(run({"inspect", path, "--json"}).out);
+  EXPECT_EQ(seen["d_model"], 768);
+  EXPECT_EQ(seen["parameters"], json::parse(outcome.out)["parameters"]);
+  EXPECT_EQ(run(words).code, 2);  // it is there
+}
+
+TEST(Eval, TasksOfAMadeUpFile) {
+  const std::string data = scratch();
+  std::ofstream(data + "/lambada_openai_test.jsonl") << "{\"text\": \"It was a dark night\"}\n{\"text\": \"Yes no\"}\n";
+  const std::vector<std::string> words = {"eval", "tasks", demo(), "--data", data, "--tasks", "lambada"};
+  const Outcome table = run(words);
+  EXPECT_EQ(table.code, 0) << table.err;
+  for (const char* part : {"LAMBADA", "acc", "perplexity", "stderr"}) EXPECT_NE(table.out.find(part), table.out.npos);
+  EXPECT_EQ(table.out.find("mean of the six"), std::string::npos);
+  const Outcome outcome = run(with(words, {"--json", "--samples", "--limit", "1", "-q"}));
+  const json task = json::parse(outcome.out)["tasks"][0];
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(task["samples"], 1);
+  EXPECT_EQ(task["samples_list"][0]["line"], 1);
+  EXPECT_TRUE(task["metrics"]["acc"]["stderr"].is_null());  // one sample has none
+  const double log_likelihood = task["samples_list"][0]["log_likelihoods"][0];
+  EXPECT_NEAR(task["metrics"]["perplexity"]["value"].get<double>(), std::exp(-log_likelihood), 1e-6);
 }
 
 TEST(Bench, Formats) {

@@ -146,6 +146,7 @@ void add_eval_verbs(Program* program) {
   verb->add_option("MODEL", ppl->a, "model directory, weights file in one, or org/name")->required();
   add_text_options(verb, ppl.get());
   set_action(program, verb, ppl, eval_ppl);
+  add_eval_tasks_verb(program, eval);
 
   auto pair = std::make_shared<EvalArgs>();
   verb = add_verb(program, &program->root, "compare", "Measure", "compare two models: size, perplexity, agreement",

@@ -9,4 +9,6 @@
 #include "quamba2/log.h"
 #include "quamba2/model.h"
 #include "quamba2/quantize.h"
+#include "quamba2/random_model.h"
+#include "quamba2/tasks.h"
 #include "quamba2/tokenizer.h"

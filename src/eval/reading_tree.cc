@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/reading_tree.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace quamba2 {
+namespace {
+
+// FNV-1a over the parent and the ids.
+uint64_t hash_of(int32_t parent, std::span<const int32_t> ids) {
+  uint64_t h = 0xcbf29ce484222325ull;
+  const auto mix = [&](int32_t v) { h = (h ^ static_cast<uint32_t>(v)) * 0x100000001b3ull; };
+  mix(parent);
+  for (int32_t id : ids) mix(id);
+  return h;
+}
+
+}  // namespace
+
+// The stretch of these tokens behind `parent`: the one that is there, or a new one.
+int32_t ReadingTree::follow(int32_t parent, std::span<const int32_t> ids) {
+  const uint64_t hash = share_ ? hash_of(parent, ids) : 0;
+  if (share_) {
+    const auto [first, last] = known_.equal_range(hash);
+    for (auto at = first; at != last; ++at) {
+      const Stretch& s = stretches_[static_cast<size_t>(at->second)];
+      if (s.parent == parent && std::equal(ids.begin(), ids.end(), s.ids.begin(), s.ids.end())) {
+        spared_ += static_cast<int64_t>(ids.size());
+        return at->second;
+      }
+    }
+  }
+  const auto made = static_cast<int32_t>(stretches_.size());
+  Stretch stretch;
+  stretch.parent = parent;
+  stretch.ids.assign(ids.begin(), ids.end());
+  stretches_.push_back(std::move(stretch));
+  if (parent == kNoStretch)
+    roots_.push_back(made);
+  else
+    stretches_[static_cast<size_t>(parent)].children.push_back(made);
+  if (share_) known_.emplace(hash, made);
+  tokens_ += static_cast<int64_t>(ids.size());
+  return made;
+}
+
+int32_t ReadingTree::add(std::span<const int32_t> shared, std::span<const int32_t> context,
+                         std::span<const int32_t> continuation) {
+  QUAMBA2_CHECK(!context.empty() && !continuation.empty(), "a context or continuation without tokens");
+  const auto request = static_cast<int32_t>(lengths_.size());
+  lengths_.push_back(static_cast<int32_t>(continuation.size()));
+  int32_t at = shared.empty() ? kNoStretch : follow(kNoStretch, shared);
+  at = follow(at, context);
+  stretches_[static_cast<size_t>(at)].asks.push_back(
+      {static_cast<int32_t>(context.size()) - 1, continuation[0], request, 0});
+  if (continuation.size() == 1) return request;
+  // The last token is predicted, not read.
+  at = follow(at, continuation.first(continuation.size() - 1));
+  for (size_t i = 1; i < continuation.size(); ++i) {
+    stretches_[static_cast<size_t>(at)].asks.push_back(
+        {static_cast<int32_t>(i) - 1, continuation[i], request, static_cast<int32_t>(i)});
+  }
+  return request;
+}
+
+}  // namespace quamba2
