@@ -71,7 +71,11 @@ std::string report_json(const QuantizeArgs& args, const QuantizeReport& report) 
   json.open_object().field("model", args.model).field("output", args.output).field("recipe", args.options.recipe);
   json.field("bytes_before", report.bytes_before).field("bytes_after", report.bytes_after).key("passes").open_array();
   for (const PassReport& pass : report.passes) {
-    json.open_object().field("part", pass.part).field("pass", pass.pass).field("seconds", pass.seconds).field("detail", pass.detail);
+    json.open_object()
+        .field("part", pass.part)
+        .field("pass", pass.pass)
+        .field("seconds", pass.seconds)
+        .field("detail", pass.detail);
     if (pass.error >= 0) json.field("relative_error", pass.error);
     json.close();
   }
@@ -88,7 +92,8 @@ void print_report(Session& s, const QuantizeArgs& args, const QuantizeReport& re
     if (line.error >= 0) error += line.error, parts += 1;
   }
   for (const auto& [pass, time] : seconds) s.out.write(fmt::format("{:<20} {:>8}\n", pass, human_seconds(time)));
-  if (parts > 0) s.out.write(fmt::format("relative output error of a layer: {:.2f} % on average\n", 100 * error / parts));
+  if (parts > 0)
+    s.out.write(fmt::format("relative output error of a layer: {:.2f} % on average\n", 100 * error / parts));
   s.out.write(fmt::format("{}: {}\n", args.output, change_of_size(report.bytes_before, report.bytes_after)));
 }
 

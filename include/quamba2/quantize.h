@@ -11,13 +11,13 @@
 namespace quamba2 {
 
 struct QuantizeOptions {
-  std::string recipe = "w4a16";       // one of recipes()
-  std::string preset = "default";     // "paper": as arXiv 2503.22879 describes it
-  std::string calibration_text = {};  // the text itself; needed by recipes with static scales
-  int64_t calibration_samples = 128;  // windows taken from the text, spread by the seed
-  int64_t calibration_window = 512;   // tokens a window
-  int table_bits = 0;                 // 4, 6 or 8 for embedding and head; 0: the recipe's own choice; 16: leave them
-  int group = 0;                      // columns that share a scale in 4-bit weights; 0: the recipe's own choice
+  std::string recipe = "w4a16";          // one of recipes()
+  std::string preset = "default";        // "paper": as arXiv 2503.22879 describes it
+  std::string calibration_text = {};     // the text itself; needed by recipes with static scales
+  int64_t calibration_samples = 128;     // windows taken from the text, spread by the seed
+  int64_t calibration_window = 512;      // tokens a window
+  int table_bits = 0;                    // 4, 6 or 8 for embedding and head; 0: the recipe's own choice; 16: leave them
+  int group = 0;                         // columns that share a scale in 4-bit weights; 0: the recipe's own choice
   std::vector<std::string> layers = {};  // w4ax: "w4a8" or "w4a16" for every layer
   uint64_t seed = 0;
   int threads = 0;                     // 0: all that this process may use
@@ -36,7 +36,7 @@ struct PassReport {
   std::string pass;
   double seconds = 0;
   std::string detail;  // "moved 3e-6", "65,536 tokens"
-  double error = -1;   // of the line that ends a layer: relative error of what it adds to the stream; negative elsewhere
+  double error = -1;  // of the line that ends a layer: relative error of what it adds to the stream; negative elsewhere
 };
 
 struct QuantizeReport {

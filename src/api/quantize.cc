@@ -72,7 +72,8 @@ std::vector<std::vector<int32_t>> calibration_windows(const ModelData& model, co
 // Everything that decides the bits of a finished part.
 std::string job_text(const QuantizeOptions& o, const Model& model, bool reads_text) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a
-  for (char c : reads_text ? o.calibration_text : std::string()) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  for (char c : reads_text ? o.calibration_text : std::string())
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
   std::string out = "quamba2 job 1\nmodel " + model.data().directory + " " + std::to_string(model.weight_bytes());
   out += "\nrecipe " + o.recipe + " " + o.preset + " " + std::to_string(o.table_bits) + " " + std::to_string(o.group);
   for (const std::string& layer : o.layers) out += " " + layer;

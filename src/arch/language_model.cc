@@ -119,8 +119,7 @@ void check_finite(const Graph& graph) {
   }
 }
 
-ModelData build_model(const Json& json, WeightMap weights, const std::string& directory,
-                      const Transforms& transforms) {
+ModelData build_model(const Json& json, WeightMap weights, const std::string& directory, const Transforms& transforms) {
   ModelConfig config = parse_config(json, join_path(directory, "config.json"));
   config.mixer.transforms = transforms;
   const Names names = find_names(weights);

@@ -12,8 +12,8 @@ namespace quamba2 {
 
 // Orthonormal Hadamard transforms that the weights have been rearranged for, and that the emission has to put in.
 struct Transforms {
-  bool residual = false;    // the residual stream is H times the original one; a head with a table of its own absorbs it
-  bool inner = false;       // out_proj reads H times the inner channels
+  bool residual = false;  // the residual stream is H times the original one; a head with a table of its own absorbs it
+  bool inner = false;     // out_proj reads H times the inner channels
   bool x_proj_row = false;  // Mamba1: x_proj reads a copy of x that is encoded anew
 };
 constexpr bool operator==(const Transforms& a, const Transforms& b) {

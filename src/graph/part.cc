@@ -84,8 +84,7 @@ Graph part_of(const Graph& model, int64_t n_layer, int64_t part) {
   QUAMBA2_CHECK(part >= 0 && part < part_count(n_layer), "no such part");
   const bool head = part == n_layer;
   const std::string scope = head ? "head." : "layers." + std::to_string(part) + ".";
-  const EdgeId input =
-      model.find_edge(part == 0 ? "embedding" : "layers." + std::to_string(part - 1) + ".residual");
+  const EdgeId input = model.find_edge(part == 0 ? "embedding" : "layers." + std::to_string(part - 1) + ".residual");
   Copier copier(model);
   copier.copy_edge(input);
   EdgeId output = kNone;

@@ -25,7 +25,8 @@ PartFiles::PartFiles(std::string directory, const std::string& job, bool resume)
   const std::string file = join_path(directory_, kJobFile);
   if (resume && path_exists(file)) {
     if (read_file(file, kMostJobBytes) == job) return;
-    throw Error(ErrorCode::kUsage, "cannot resume", directory_, "what is there was made from another model or with other options",
+    throw Error(ErrorCode::kUsage, "cannot resume", directory_,
+                "what is there was made from another model or with other options",
                 "repeat the options of that job, or leave --resume out to begin anew");
   }
   remove(directory_);

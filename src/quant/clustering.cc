@@ -2,8 +2,8 @@
 #include "quant/clustering.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cmath>
+#include <cstddef>
 #include <numeric>
 
 #include "base/check.h"
@@ -136,7 +136,8 @@ class GroupClusters {
     }
     return profiles;
   }
-  void add_cells(const std::vector<std::vector<double>>& profiles, size_t begin, size_t end, int32_t first, int ranges) {
+  void add_cells(const std::vector<std::vector<double>>& profiles, size_t begin, size_t end, int32_t first,
+                 int ranges) {
     std::vector<double> mean(width_, 0);
     for (size_t i = begin; i < end; ++i) {
       for (size_t p = 0; p < width_; ++p) mean[p] += profiles[order_[i]][p] / static_cast<double>(end - begin);

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/memory.h"
 #include "backend/backend.h"
+#include "base/memory.h"
 
 namespace quamba2 {
 

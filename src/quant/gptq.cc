@@ -127,7 +127,9 @@ Weight gptq_encode(const std::string& name, const std::vector<int64_t>& shape, c
     gptq_round(&rows);
     refine(&rows, options.refinements);
     loss += total(row_losses(rows));
-    for_rows(stream, count, [&](int64_t r) { store_row(&out, begin + r, rows.codes.data() + r * k, rows.scales[static_cast<size_t>(r)]); });
+    for_rows(stream, count, [&](int64_t r) {
+      store_row(&out, begin + r, rows.codes.data() + r * k, rows.scales[static_cast<size_t>(r)]);
+    });
   }
   zero = std::max(zero, 1e-300);
   if (report) *report = {std::sqrt(loss / zero), std::sqrt(rounding / zero), factor.damp};

@@ -17,9 +17,9 @@
 namespace quamba2 {
 
 struct GptqOptions {
-  double damp = 0.01;           // of the mean diagonal, added to it
-  bool act_order = true;        // columns with the largest inputs first; groups and scales stay where they are
-  int refinements = 3;          // rounds of scales and coordinate descent; 0: GPTQ alone
+  double damp = 0.01;     // of the mean diagonal, added to it
+  bool act_order = true;  // columns with the largest inputs first; groups and scales stay where they are
+  int refinements = 3;    // rounds of scales and coordinate descent; 0: GPTQ alone
   ScaleChoice scales = ScaleChoice::kLeastSquares;
 };
 

@@ -44,8 +44,7 @@ RangeObserver::RangeObserver(const Graph& part, const Wanted& wanted) : part_(pa
     ranges_.edges[e].resize(columns(e), 0.0f);
     ranges_.percentiles[e] = 0;
   }
-  for (int32_t s : wanted.states)
-    ranges_.states[s].resize(numbers_of(part.states[static_cast<size_t>(s)]), 0.0f);
+  for (int32_t s : wanted.states) ranges_.states[s].resize(numbers_of(part.states[static_cast<size_t>(s)]), 0.0f);
 }
 
 void RangeObserver::see(EdgeId edge, const float* rows, int64_t count) {

@@ -8,9 +8,9 @@
 
 #include "base/log.h"
 #include "graph/part.h"
+#include "quamba2/error.h"
 #include "quant/edit.h"
 #include "quant/roles.h"
-#include "quamba2/error.h"
 
 namespace quamba2 {
 namespace {
@@ -84,10 +84,10 @@ void check_order(const Recipe& recipe, const std::vector<const Pass*>& passes, c
       const bool optional = fact == Fact::kClustered;  // what takes its place is a scale for everything
       if (optional && giver.empty()) continue;
       if (optional && std::find(options.skip.begin(), options.skip.end(), giver) != options.skip.end()) continue;
-      throw Error(ErrorCode::kUsage, "pass " + pass->name + " cannot run", recipe.name,
-                  "it needs " + fact_text(fact) + ", which is missing or stale",
-                  giver.empty() ? "no pass of this recipe gives it"
-                                : "pass " + giver + " gives it and has to run before");
+      throw Error(
+          ErrorCode::kUsage, "pass " + pass->name + " cannot run", recipe.name,
+          "it needs " + fact_text(fact) + ", which is missing or stale",
+          giver.empty() ? "no pass of this recipe gives it" : "pass " + giver + " gives it and has to run before");
     }
     have = (have & ~pass->stales) | pass->gives;
   }

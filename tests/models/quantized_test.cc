@@ -246,10 +246,8 @@ TEST(Pipeline, WrongOrderNamesTheMissingPass) {
   ModelData model = load_model(testing::source_path("tests/golden/mamba2-hf"));
   Calibration calibration(make_cpu_backend(1), {random_ids(64, model.vocab_size, 1)});
   const FormatRules nothing = no_rules();
-  const Recipe wrong = Recipe{"wrong", {}}
-                           .then(set_formats(nothing))
-                           .then(encode_activations())
-                           .then(observe_formats(true));
+  const Recipe wrong =
+      Recipe{"wrong", {}}.then(set_formats(nothing)).then(encode_activations()).then(observe_formats(true));
   try {
     run_recipe(wrong, model, &calibration, {});
     FAIL();

@@ -99,7 +99,8 @@ void encode_part(QuantPart& part, PassContext& context) {
     part.graph.edges[static_cast<size_t>(id)].encoding = edge_encoding(part, id, target);
   for (const auto& [id, target] : part.states)
     part.graph.states[static_cast<size_t>(id)].encoding = state_encoding(part, id, target);
-  context.detail = std::to_string(part.edges.size()) + " activations, " + std::to_string(part.states.size()) + " states";
+  context.detail =
+      std::to_string(part.edges.size()) + " activations, " + std::to_string(part.states.size()) + " states";
 }
 
 }  // namespace

@@ -58,8 +58,7 @@ void rotate(QuantPart& part, PassContext& context) {
 }
 
 std::string left_out(const ModelData& model) {
-  if (!has_hadamard(model.d_model))
-    return "there is no Hadamard matrix of order " + std::to_string(model.d_model);
+  if (!has_hadamard(model.d_model)) return "there is no Hadamard matrix of order " + std::to_string(model.d_model);
   for (const Node& node : model.graph.nodes) {
     if (node.op == Op::kLayerNorm) return "a LayerNorm does not commute with a rotation";
   }
@@ -69,8 +68,9 @@ std::string left_out(const ModelData& model) {
 }  // namespace
 
 Pass rotate_residual() {
-  return {"rotate_residual", facts(Fact::kNormsFolded), facts(Fact::kResidualRotated), facts(Fact::kRanges), true,
-          rotate,            left_out};
+  return {
+      "rotate_residual", facts(Fact::kNormsFolded), facts(Fact::kResidualRotated), facts(Fact::kRanges), true, rotate,
+      left_out};
 }
 
 }  // namespace quamba2
