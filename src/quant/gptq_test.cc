@@ -47,8 +47,9 @@ double loss(const Weight& q, const std::vector<float>& w, const std::vector<floa
   return sum;
 }
 
-const Format kFormats[] = {i8_row(),      i4_group(128),      i4_group(32),      i4_group(20),
-                           i6_group(128), i4_two_levels(128), i4_two_levels(32), integer_format(DType::kI4, Grain::kRow)};
+const Format kFormats[] = {
+    i8_row(),      i4_group(128),      i4_group(32),      i4_group(20),
+    i6_group(128), i4_two_levels(128), i4_two_levels(32), integer_format(DType::kI4, Grain::kRow)};
 
 class Gptq : public ::testing::TestWithParam<int64_t> {
  protected:
@@ -81,7 +82,8 @@ TEST_P(Gptq, EqualsNearestForADiagonalHessian) {
   for (int64_t i = 0; i < k; ++i) h.sum[static_cast<size_t>(i * k + i)] = 1.0f + 0.1f * static_cast<float>(i % 5);
   for (const Format& format : kFormats) {
     for (bool act_order : {false, true}) {
-      const GptqOptions options{.damp = 0.01, .act_order = act_order, .refinements = 0, .scales = ScaleChoice::kLargest};
+      const GptqOptions options{
+          .damp = 0.01, .act_order = act_order, .refinements = 0, .scales = ScaleChoice::kLargest};
       const Weight a = gptq_encode("w", {n, k}, w, format, h, options, &dense_, nullptr);
       const Weight b = encode_weight("w", {n, k}, w, format, ScaleChoice::kLargest, backend_->stream());
       EXPECT_EQ(decode_weight(a), decode_weight(b)) << format_text(format);
