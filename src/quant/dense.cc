@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quant/dense.h"
 
-#include <lapacke.h>
+#include <Eigen/Cholesky>
 
 #include <algorithm>
 #include <cmath>
@@ -92,20 +92,14 @@ void Dense::add_gram(const float* x, int64_t rows, int64_t k, float* sum) {
 }
 
 bool inverse_cholesky(const std::vector<double>& h, int64_t n, std::vector<float>* l) {
-  std::vector<double> a = h;
-  const auto order = static_cast<lapack_int>(n);
-  if (LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', order, a.data(), order) != 0) return false;
-  if (LAPACKE_dpotri(LAPACK_COL_MAJOR, 'L', order, a.data(), order) != 0) return false;
-  if (LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', order, a.data(), order) != 0) return false;
-  l->assign(static_cast<size_t>(n * n), 0.0f);
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j <= i; ++j) {
-      const double v = a[static_cast<size_t>(j * n + i)];
-      if (!std::isfinite(v)) return false;
-      (*l)[static_cast<size_t>(i * n + j)] = static_cast<float>(v);
-    }
-  }
-  return true;
+  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const Eigen::LLT<Matrix> factor(Eigen::Map<const Matrix>(h.data(), n, n));
+  if (factor.info() != Eigen::Success) return false;
+  const Eigen::LLT<Matrix> inverse(factor.solve(Matrix::Identity(n, n)));
+  if (inverse.info() != Eigen::Success) return false;
+  const Matrix lower = inverse.matrixL();
+  l->assign(lower.data(), lower.data() + n * n);
+  return std::all_of(l->begin(), l->end(), [](float v) { return std::isfinite(v); });
 }
 
 bool solve_small(double* a, int n, double* b) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense linear algebra of the quantizer. Products run on the back end's own f32 linear kernels, which know the machine
-// (a distribution's BLAS may not); factorizations are LAPACK's. Matrices are row-major.
+// (a distribution's BLAS may not); factorizations are Eigen's. Matrices are row-major.
 #pragma once
 
 #include <cstdint>
