@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "run_program.h"
@@ -53,19 +54,49 @@ TEST(Signals, TheSecondInterruptKills) {
   EXPECT_TRUE(outcome.code == -SIGINT || outcome.code == 130) << outcome.code;
 }
 
-TEST(Signals, InterruptedQuantizationLeavesNothing) {
+TEST(Signals, InterruptedQuantizationLeavesFinishedLayersOnly) {
   const std::string folder = scratch();
   const Running running = start({"quantize", demo(), "--recipe", "w8a8", "-o", folder + "/out", "--calib-window", "16",
                                  "--calib-samples", "100000"});  // minutes of work
   std::this_thread::sleep_for(milliseconds(1000));
   kill(running.pid, SIGINT);
   EXPECT_EQ(wait_for(running).code, 130);
-  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  for (const auto& left : std::filesystem::directory_iterator(folder)) EXPECT_EQ(left.path().filename(), "out.partial");
+}
+
+// What a job that was killed finished is taken over, and the result has the same bits.
+TEST(Signals, KilledQuantizationResumes) {
+  const std::string folder = scratch();
+  std::vector<std::string> words = {"quantize",        demo(), "--recipe",       "w8a8", "-o", folder + "/out",
+                                    "--calib-samples", "24",   "--calib-window", "256"};
+  const Running running = start(words);
+  const std::string third = folder + "/out.partial/part-2.safetensors";
+  for (int i = 0; i < 600 && !std::filesystem::exists(third); ++i) std::this_thread::sleep_for(milliseconds(50));
+  kill(running.pid, SIGKILL);
+  wait_for(running);
+  ASSERT_TRUE(std::filesystem::exists(third));
+  words.push_back("--resume");
+  const Outcome resumed = run(words);
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_FALSE(std::filesystem::exists(folder + "/out.partial"));
+  words.pop_back();
+  words[5] = folder + "/whole";
+  EXPECT_EQ(run(words).code, 0);
+  EXPECT_EQ(slurp(folder + "/out/model.safetensors"), slurp(folder + "/whole/model.safetensors"));
+  words.push_back("--resume");  // the options of another job
+  words[5] = folder + "/out";
+  std::filesystem::create_directories(folder + "/out.partial");
+  std::ofstream(folder + "/out.partial/job.txt") << "another";
+  words.push_back("--force");
+  const Outcome refused = run(words);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("cannot resume"), std::string::npos) << refused.err;
 }
 
 TEST(Signals, KilledQuantizationLeavesNoTarget) {
   const std::string folder = scratch();
-  const std::vector<std::string> words = {"quantize", demo(), "--recipe", "w4a16", "-o", folder + "/out"};
+  const std::vector<std::string> words = {"quantize", demo(),          "--recipe", "w4a16",
+                                          "-o",       folder + "/out", "--skip",   "gptq"};
   int killed = 0;
   for (int wait = 5;; wait += wait < 400 ? 8 : wait) {  // in small steps, so that some kills hit the writing
     const Running running = start(words);

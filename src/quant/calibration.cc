@@ -86,6 +86,7 @@ void Calibration::run(const Graph& part, size_t windows, int64_t piece, const Ta
   if (tap) executor.set_tap(tap);
   for (size_t w = 0; w < std::min(windows, stream_.size()); ++w) {
     executor.reset_state(0);
+    if (poll_) poll_();
     const auto tokens = static_cast<int64_t>(ids_[w].size());
     for (int64_t at = 0; at < tokens; at += piece) {
       const int64_t n = std::min(piece, tokens - at);

@@ -57,6 +57,9 @@ class Calibration {
   // may not move.
   std::vector<float> probe(const Graph& part, bool rotated, bool head) const;
 
+  // Called for every window that is read: may throw to end the job.
+  void set_poll(std::function<void()> poll) { poll_ = std::move(poll); }
+
   bool empty() const { return ids_.empty(); }
   int64_t tokens() const;
   const Backend& backend() const { return *backend_; }
@@ -72,6 +75,7 @@ class Calibration {
   std::vector<std::vector<float>> stream_;  // a window: [T, D]
   int64_t width_ = 0;
   bool rotated_ = false;
+  std::function<void()> poll_;
 };
 
 }  // namespace quamba2

@@ -169,6 +169,7 @@ class Run {
     Artifact out;
     const int64_t parts = part_count(source_.n_layer);
     ProgressScope progress("quantizing", parts);
+    calibration_->set_poll([&progress] { progress.advance(0); });
     for (int64_t i = 0; i < parts; ++i) {
       Artifact part;
       if (options_.store && options_.store->restore(i, &part)) {
@@ -181,6 +182,7 @@ class Run {
       merge(std::move(part), &out);
       progress.advance();
     }
+    calibration_->set_poll({});
     return out;
   }
 
