@@ -182,7 +182,14 @@ std::string Json::dump(int indent) const {
       to_nlohmann(mark_non_finite(*this)).dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
   for (std::string_view word : kWords) {
     const std::string quoted = "\"\\u0001" + std::string(word) + "\"";
-    for (size_t at = out.find(quoted); at != out.npos; at = out.find(quoted, at)) out.replace(at, quoted.size(), word);
+    for (size_t at = out.find(quoted); at != out.npos; at = out.find(quoted, at)) {
+      // Behind a backslash the quote is a string's content: this is no word of ours.
+      const bool escaped = at > 0 && out[at - 1] == '\\';
+      if (escaped)
+        ++at;
+      else
+        out.replace(at, quoted.size(), word);
+    }
   }
   return out;
 }
