@@ -13,28 +13,24 @@
 #include "backends/cpu/table.h"
 #include "backends/reference/reference.h"
 #include "base/file.h"
-#include "base/random.h"
-#include "eval/distribution.h"
 #include "graph/builder.h"
 #include "io/artifact.h"
 #include "quamba2/error.h"
 #include "quant/pipeline.h"
 #include "quant/recipe.h"
+#include "support/model_runs.h"
 #include "support/paths.h"
 #include "tensor/operand.h"
 
 namespace quamba2 {
 namespace {
 
+using testing::mean_kl;
+using testing::random_ids;
+using testing::run_model;
+
 const char* const kModels[] = {"mamba1-pickle", "mamba2-hf", "mamba2-groups4-odd", "mamba2-dssm-nonorm",
                                "falcon-mamba"};
-
-std::vector<int32_t> random_ids(int64_t n, int64_t vocabulary, uint64_t seed) {
-  Random random(seed);
-  std::vector<int32_t> ids;
-  for (int64_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>(random.below(vocabulary)));
-  return ids;
-}
 
 ModelData quantized(const std::string& name, const std::string& recipe) {
   const ModelData model = load_model(testing::source_path("tests/golden/" + name));
@@ -122,37 +118,6 @@ void add_outer_scales(ModelData* model) {
     ++changed;
   }
   EXPECT_GT(changed, 2);
-}
-
-// Logits of a 40-token prompt and of 8 single steps after it.
-std::vector<float> run_model(const ModelData& model, std::shared_ptr<const Backend> backend, int32_t state_every = 0,
-                             int32_t prompt = 40) {
-  Executor executor(model.graph, std::move(backend),
-                    {.max_tokens = 64, .max_selected = 64, .state_every = state_every});
-  const std::vector<int32_t> ids = random_ids(48, model.vocab_size, 99);
-  std::vector<float> out;
-  const auto run = [&](int32_t begin, int32_t length) {
-    const Segment segment{0, length, 0};
-    executor.run({ids.data() + begin, static_cast<size_t>(length)}, {&segment, 1});
-    std::vector<int32_t> rows;
-    for (int32_t i = 0; i < length; ++i) rows.push_back(i);
-    const float* logits = executor.logits(rows);
-    out.insert(out.end(), logits, logits + length * executor.table_rows());
-  };
-  if (prompt > 0) run(0, prompt);
-  for (int32_t t = prompt; t < 48; ++t) run(t, 1);
-  return out;
-}
-
-double mean_kl(const std::vector<float>& a, const std::vector<float>& b, int64_t rows) {
-  double sum = 0;
-  const int64_t n = static_cast<int64_t>(a.size()) / rows;
-  for (int64_t i = 0; i < n; ++i) {
-    const float* ra = a.data() + i * rows;
-    const float* rb = b.data() + i * rows;
-    sum += kl_divergence(ra, log_sum_exp(ra, rows), rb, log_sum_exp(rb, rows), rows);
-  }
-  return sum / static_cast<double>(n);
 }
 
 struct Change {

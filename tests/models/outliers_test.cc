@@ -9,11 +9,11 @@
 #include "backend/executor.h"
 #include "backends/cpu/cpu_backend.h"
 #include "base/file.h"
-#include "eval/distribution.h"
 #include "quamba2/quamba2.h"
 #include "quant/edit.h"
 #include "quant/pipeline.h"
 #include "quant/recipe.h"
+#include "support/model_runs.h"
 #include "support/paths.h"
 
 namespace quamba2 {
@@ -42,12 +42,7 @@ double mean_kl(const ModelData& a, const ModelData& b) {
   const std::vector<int32_t> ids = tokens("eval.txt", 256);
   const std::vector<float> la = logits(a, ids), lb = logits(b, ids);
   const int64_t rows = static_cast<int64_t>(la.size() / ids.size());
-  double sum = 0;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const float *ra = la.data() + static_cast<int64_t>(i) * rows, *rb = lb.data() + static_cast<int64_t>(i) * rows;
-    sum += kl_divergence(ra, log_sum_exp(ra, rows), rb, log_sum_exp(rb, rows), rows);
-  }
-  return sum / static_cast<double>(ids.size());
+  return testing::mean_kl(la, lb, rows);
 }
 
 ModelData quantized(const ModelData& source, const char* recipe, Preset preset, std::vector<std::string> skip) {

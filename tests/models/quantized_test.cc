@@ -11,27 +11,23 @@
 #include "backends/cpu/table.h"
 #include "backends/reference/reference.h"
 #include "base/file.h"
-#include "base/random.h"
-#include "eval/distribution.h"
 #include "io/artifact.h"
 #include "quamba2/quamba2.h"
 #include "quant/passes/passes.h"
 #include "quant/pipeline.h"
 #include "quant/recipe.h"
+#include "support/model_runs.h"
 #include "support/paths.h"
 
 namespace quamba2 {
 namespace {
 
+using testing::mean_kl;
+using testing::random_ids;
+using testing::run_model;
+
 const char* const kModels[] = {"mamba1-pickle",       "mamba1-hf-bf16",     "mamba1-layernorm-fp16", "mamba2-hf",
                                "mamba2-groups2-bf16", "mamba2-groups4-odd", "mamba2-dssm-nonorm",    "falcon-mamba"};
-
-std::vector<int32_t> random_ids(int64_t n, int64_t vocabulary, uint64_t seed) {
-  Random random(seed);
-  std::vector<int32_t> ids;
-  for (int64_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>(random.below(vocabulary)));
-  return ids;
-}
 
 // A model after the passes of a recipe.
 ModelData after(const Recipe& recipe, const ModelData& source, Calibration* calibration) {
@@ -51,35 +47,6 @@ ModelData quantized(const std::string& name, const std::string& recipe, int tabl
   const std::string base = recipe.substr(0, paper);
   for (int64_t i = 0; base == "w4ax" && i < source.n_layer; ++i) options.layers.push_back(i % 2 ? "w4a8" : "w4a16");
   return after(find_recipe(base).make(options, source), source, &calibration);
-}
-
-// Logits of a 40-token prompt and of 8 single steps after it.
-std::vector<float> run_model(const ModelData& model, std::shared_ptr<const Backend> backend) {
-  Executor executor(model.graph, std::move(backend), {.max_tokens = 64, .max_selected = 64});
-  const std::vector<int32_t> ids = random_ids(48, model.vocab_size, 99);
-  std::vector<float> out;
-  const auto run = [&](size_t begin, int32_t length) {
-    const Segment segment{0, length, 0};
-    executor.run({ids.data() + begin, static_cast<size_t>(length)}, {&segment, 1});
-    std::vector<int32_t> rows;
-    for (int32_t i = 0; i < length; ++i) rows.push_back(i);
-    const float* logits = executor.logits(rows);
-    out.insert(out.end(), logits, logits + length * executor.table_rows());
-  };
-  run(0, 40);
-  for (size_t t = 40; t < 48; ++t) run(t, 1);
-  return out;
-}
-
-double mean_kl(const std::vector<float>& a, const std::vector<float>& b, int64_t rows) {
-  double sum = 0;
-  const int64_t n = static_cast<int64_t>(a.size()) / rows;
-  for (int64_t i = 0; i < n; ++i) {
-    const float* ra = a.data() + i * rows;
-    const float* rb = b.data() + i * rows;
-    sum += kl_divergence(ra, log_sum_exp(ra, rows), rb, log_sum_exp(rb, rows), rows);
-  }
-  return sum / static_cast<double>(n);
 }
 
 int64_t table_rows(const ModelData& model) {
