@@ -48,7 +48,7 @@ std::string usage(const CLI::App* app) {
   if (has_verbs(app)) return out + " VERB [OPTIONS]";
   for (const CLI::Option* option : app->get_options()) {
     if (option->get_positional()) {
-      const std::string name = option->get_name(true);
+      const std::string name = option->get_name(true) + (option->get_items_expected_max() > 1 ? "..." : "");
       out += option->get_required() ? " " + name : " [" + name + "]";
     }
   }

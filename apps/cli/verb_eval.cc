@@ -2,8 +2,10 @@
 // eval ppl: perplexity. compare: two models on the same text, with a gate for scripts.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "cli.h"
 #include "input.h"
@@ -15,10 +17,14 @@ namespace quamba2::cli {
 namespace {
 
 struct EvalArgs {
-  std::string a, b, text;
-  double max_increase = std::numeric_limits<double>::quiet_NaN();  // percent; NaN: no gate
+  std::string model, text;
   int state_every = 0;
   PerplexityOptions options;
+};
+
+struct CompareArgs : EvalArgs {
+  std::vector<std::string> others;
+  double max_increase = std::numeric_limits<double>::quiet_NaN();  // percent; NaN: no gate
 };
 
 EngineOptions engine_of(Session& s, const EvalArgs& args) {
@@ -35,11 +41,11 @@ void perplexity_fields(Json* json, const Perplexity& p) {
 
 int eval_ppl(Session& s, const EvalArgs& args) {
   const std::string text = read_input(args.text, "--text");
-  Engine engine = Engine::load(args.a, engine_of(s, args));
+  Engine engine = Engine::load(args.model, engine_of(s, args));
   const Perplexity p = perplexity(engine, text, args.options);
   if (s.common.json) {
     Json json;
-    json.open_object().field("model", args.a).field("text", args.text).field("window", args.options.window);
+    json.open_object().field("model", args.model).field("text", args.text).field("window", args.options.window);
     perplexity_fields(&json, p);
     s.out.write(json.close().text());
     return 0;
@@ -52,76 +58,102 @@ int eval_ppl(Session& s, const EvalArgs& args) {
   return 0;
 }
 
-// One side of a comparison.
+// A model that is compared.
 struct Side {
-  Side(const std::string& path, const EngineOptions& options)
-      : model(Model::from_pretrained(path)), engine(model, options) {}
+  Side(const std::string& from, const EngineOptions& options)
+      : path(from), model(Model::from_pretrained(from)), engine(model, options) {}
   double of_bf16() const { return static_cast<double>(model.weight_bytes()) / static_cast<double>(model.bf16_bytes()); }
+  std::string path;
   Model model;
   Engine engine;
 };
 
-double increase(const Comparison& c) { return 100 * (c.b.perplexity / c.a.perplexity - 1); }
-
-std::string comparison_json(const EvalArgs& args, const Side& a, const Side& b, const Comparison& c, bool passed) {
-  Json json;
-  json.open_object();
-  const auto side = [&](const char* key, const std::string& path, const Side& m, const Perplexity& p) {
-    json.key(key).open_object().field("model", path).field("recipe", m.model.recipe());
-    json.field("weight_bytes", m.model.weight_bytes()).field("of_bf16", m.of_bf16());
-    perplexity_fields(&json, p);
-    json.close();
-  };
-  side("a", args.a, a, c.a);
-  side("b", args.b, b, c.b);
-  json.field("ppl_increase_percent", increase(c))
-      .field("mean_kl", c.mean_kl)
-      .field("kl_standard_error", c.kl_standard_error);
-  json.field("kl_p99", c.kl_p99).field("kl_max", c.kl_max).field("same_top_token", c.same_top_token);
-  json.field("max_ppl_increase", args.max_increase).field("passed", passed);
-  return json.close().text();
+double increase(const Comparisons& all, const Comparison& c) {
+  return 100 * (c.perplexity.perplexity / all.reference.perplexity - 1);
 }
 
-std::string comparison_table(Session& s, const EvalArgs& args, const Side& a, const Side& b, const Comparison& c) {
+// Without a gate everything does; with one a rise that is not a number does not.
+bool passes(const CompareArgs& args, double rise) { return std::isnan(args.max_increase) || rise <= args.max_increase; }
+
+void side_fields(Json* json, const Side& m, const Perplexity& p) {
+  json->field("model", m.path).field("recipe", m.model.recipe());
+  json->field("weight_bytes", m.model.weight_bytes()).field("of_bf16", m.of_bf16());
+  perplexity_fields(json, p);
+}
+
+std::string comparison_json(const CompareArgs& args, const Side& a, const std::vector<std::unique_ptr<Side>>& others,
+                            const Comparisons& all) {
+  Json json;
+  json.open_object().field("kind", "comparison").field("text", args.text).field("window", args.options.window);
+  json.field("max_ppl_increase", args.max_increase).key("a").open_object();
+  side_fields(&json, a, all.reference);
+  json.close().key("others").open_array();
+  for (size_t i = 0; i < others.size(); ++i) {
+    const Comparison& c = all.others[i];
+    json.open_object();
+    side_fields(&json, *others[i], c.perplexity);
+    json.field("ppl_increase_percent", increase(all, c)).field("mean_kl", c.mean_kl);
+    json.field("kl_standard_error", c.kl_standard_error).field("kl_p99", c.kl_p99).field("kl_max", c.kl_max);
+    json.field("same_top_token", c.same_top_token).field("passed", passes(args, increase(all, c))).close();
+  }
+  return json.close().close().text();
+}
+
+std::string comparison_table(Session& s, const Side& a, const std::vector<std::unique_ptr<Side>>& others,
+                             const Comparisons& all) {
   Table table;
   table.column("model");
   for (const char* title : {"size", "of BF16", "perplexity", "bits/byte", "change", "mean KL", "same top token"}) {
     table.column(title, Align::kRight);
   }
-  const auto row = [&](const std::string& path, const Side& m, const Perplexity& p,
-                       const std::vector<std::string>& rest) {
-    std::vector<std::string> cells = {path, human_bytes(m.model.weight_bytes()), fmt::format("{:.3f}x", m.of_bf16()),
+  const auto row = [&](const Side& m, const Perplexity& p, const std::vector<std::string>& rest) {
+    std::vector<std::string> cells = {m.path, human_bytes(m.model.weight_bytes()), fmt::format("{:.3f}x", m.of_bf16()),
                                       fmt::format("{:.4f}", p.perplexity), fmt::format("{:.4f}", p.bits_per_byte)};
     cells.insert(cells.end(), rest.begin(), rest.end());
     table.row(cells);
   };
-  row(args.a, a, c.a, {"", "", ""});
-  row(args.b, b, c.b,
-      {fmt::format("{:+.2f} %", increase(c)), fmt::format("{:.5f}", c.mean_kl),
-       fmt::format("{:.2f} %", 100 * c.same_top_token)});
+  row(a, all.reference, {"", "", ""});
+  for (size_t i = 0; i < others.size(); ++i) {
+    const Comparison& c = all.others[i];
+    row(*others[i], c.perplexity,
+        {fmt::format("{:+.2f} %", increase(all, c)), fmt::format("{:.5f}", c.mean_kl),
+         fmt::format("{:.2f} %", 100 * c.same_top_token)});
+  }
   return table.aligned(s.terminal.output_colour);
 }
 
-int compare_verb(Session& s, const EvalArgs& args) {
+void check_gate(const CompareArgs& args, const std::vector<std::unique_ptr<Side>>& others, const Comparisons& all) {
+  for (size_t i = 0; i < others.size(); ++i) {
+    const double rise = increase(all, all.others[i]);
+    if (passes(args, rise)) continue;
+    throw Error(ErrorCode::kQualityGate, "quality gate failed", others[i]->path,
+                fmt::format("perplexity rises by {:.2f} %, allowed are {:g} %", rise, args.max_increase));
+  }
+}
+
+int compare_verb(Session& s, const CompareArgs& args) {
   const std::string text = read_input(args.text, "--text");
   const EngineOptions options = engine_of(s, args);
-  Side a(args.a, options), b(args.b, options);
-  const Comparison c = compare(a.engine, b.engine, text, args.options);
-  const bool gated = !std::isnan(args.max_increase);
-  const bool passed = !gated || increase(c) <= args.max_increase;  // false too where the perplexity is not a number
+  Side a(args.model, options);
+  std::vector<std::unique_ptr<Side>> others;
+  std::vector<Engine*> engines;
+  for (const std::string& path : args.others) {
+    others.push_back(std::make_unique<Side>(path, options));
+    engines.push_back(&others.back()->engine);
+  }
+  const Comparisons all = compare(a.engine, engines, text, args.options);
   if (s.common.json) {
-    s.out.write(comparison_json(args, a, b, c, passed));
+    s.out.write(comparison_json(args, a, others, all));
   } else {
-    s.out.write(comparison_table(s, args, a, b, c));
-    s.progress.note(fmt::format("{} windows of {} tokens of {}; KL(A || B) in nats, {:.5f} ± {:.5f}, 99 % below {:.4f}",
-                                grouped(c.a.windows), grouped(args.options.window), args.text, c.mean_kl,
-                                c.kl_standard_error, c.kl_p99));
+    s.out.write(comparison_table(s, a, others, all));
+    const Comparison& worst = *std::max_element(all.others.begin(), all.others.end(),
+                                                [](const auto& l, const auto& r) { return l.mean_kl < r.mean_kl; });
+    s.progress.note(fmt::format("{} windows of {} tokens of {}; KL(A || B) in nats, ± {:.5f}, 99 % below {:.4f}",
+                                grouped(all.reference.windows), grouped(args.options.window), args.text,
+                                worst.kl_standard_error, worst.kl_p99));
   }
   s.out.flush();
-  if (!passed) {
-    throw Error(ErrorCode::kQualityGate, "quality gate failed", args.b,
-                fmt::format("perplexity rises by {:.2f} %, allowed are {:g} %", increase(c), args.max_increase));
-  }
+  check_gate(args, others, all);
   return 0;
 }
 
@@ -143,22 +175,22 @@ void add_eval_verbs(Program* program) {
   CLI::App* verb = add_verb(program, eval, "ppl", "Verbs", "perplexity of a model on a text",
                             "quamba2 eval ppl mamba2-130m-w4a16 --text wiki.test.txt --window 1024",
                             kDevice | kThreads | kTokenizer | kJson);
-  verb->add_option("MODEL", ppl->a, "model directory, weights file in one, or org/name")->required();
+  verb->add_option("MODEL", ppl->model, "model directory, weights file in one, or org/name")->required();
   add_text_options(verb, ppl.get());
   set_action(program, verb, ppl, eval_ppl);
   add_eval_tasks_verb(program, eval);
 
-  auto pair = std::make_shared<EvalArgs>();
-  verb = add_verb(program, &program->root, "compare", "Measure", "compare two models: size, perplexity, agreement",
+  auto several = std::make_shared<CompareArgs>();
+  verb = add_verb(program, &program->root, "compare", "Measure", "compare models: size, perplexity, agreement",
                   "quamba2 compare mamba2-130m mamba2-130m-w4a16 --text wiki.test.txt --max-ppl-increase 2",
                   kDevice | kThreads | kTokenizer | kJson);
-  verb->add_option("A", pair->a, "the model that counts as right")->required();
-  verb->add_option("B", pair->b, "the model held against it")->required();
-  add_text_options(verb, pair.get());
-  verb->add_option("--max-ppl-increase", pair->max_increase,
-                   "exit with 5 where B's perplexity is higher by more percent")
+  verb->add_option("A", several->model, "the model that counts as right")->required();
+  verb->add_option("B", several->others, "the models held against it")->required();
+  add_text_options(verb, several.get());
+  verb->add_option("--max-ppl-increase", several->max_increase,
+                   "exit with 5 where the perplexity of a B is higher by more percent")
       ->option_text("PERCENT");
-  set_action(program, verb, pair, compare_verb);
+  set_action(program, verb, several, compare_verb);
 }
 
 }  // namespace quamba2::cli

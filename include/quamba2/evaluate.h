@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,16 +31,24 @@ struct Perplexity {
 
 Perplexity perplexity(Engine& engine, std::string_view text, const PerplexityOptions& options = {});
 
+// A model measured against a reference on the same text.
 struct Comparison {
-  Perplexity a, b;
-  double mean_kl = 0;  // mean over predictions of KL(a || b), nats
+  Perplexity perplexity;
+  double mean_kl = 0;  // mean over predictions of KL(reference || model), nats
   double kl_standard_error = 0;
   double kl_p99 = 0, kl_max = 0;
   double same_top_token = 0;  // share of predictions with the same likeliest token
 };
 
-// B measured against A on the same text. The two must have the same tokenizer and vocabulary: Error{kUsage} otherwise.
-Comparison compare(Engine& a, Engine& b, std::string_view text, const PerplexityOptions& options = {});
+struct Comparisons {
+  Perplexity reference;
+  std::vector<Comparison> others;  // in the order in which the engines were given
+};
+
+// Every other engine measured against the reference, which reads the text once for all of them. All must have the same
+// tokenizer and vocabulary: Error{kUsage} otherwise.
+Comparisons compare(Engine& reference, std::span<Engine* const> others, std::string_view text,
+                    const PerplexityOptions& options = {});
 
 struct BenchOptions {
   std::vector<int64_t> prompts = {512};      // pp tests

@@ -37,16 +37,22 @@ Perplexity perplexity(Engine& engine, std::string_view text, const PerplexityOpt
   return out;
 }
 
-Comparison compare(Engine& a, Engine& b, std::string_view text, const PerplexityOptions& options) {
+Comparisons compare(Engine& reference, std::span<Engine* const> others, std::string_view text,
+                    const PerplexityOptions& options) {
   check_window(options);
-  const std::vector<int32_t> ids = a.tokenizer().encode(text);
-  if (b.tokenizer().encode(text) != ids) {
-    throw Error(ErrorCode::kUsage, "models cannot be compared", "", "their tokenizers give different ids for this text",
-                "compare a model with a quantized form of itself");
+  const std::vector<int32_t> ids = reference.tokenizer().encode(text);
+  std::vector<Executor*> executors;
+  for (Engine* other : others) {
+    if (other->tokenizer().encode(text) != ids) {
+      throw Error(ErrorCode::kUsage, "models cannot be compared", "",
+                  "their tokenizers give different ids for this text",
+                  "compare a model with a quantized form of itself");
+    }
+    executors.push_back(other->impl().executor.get());
   }
-  Comparison out = measure_difference(*a.impl().executor, *b.impl().executor, ids, options);
-  add_bits_per_byte(a.tokenizer(), ids, options, &out.a);
-  add_bits_per_byte(b.tokenizer(), ids, options, &out.b);
+  Comparisons out = measure_differences(*reference.impl().executor, executors, ids, options);
+  add_bits_per_byte(reference.tokenizer(), ids, options, &out.reference);
+  for (Comparison& c : out.others) add_bits_per_byte(reference.tokenizer(), ids, options, &c.perplexity);
   return out;
 }
 

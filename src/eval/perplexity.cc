@@ -20,9 +20,10 @@ struct Moments {
   double standard_error(double n) const { return std::sqrt(std::max(0.0, squares / n - mean(n) * mean(n)) / n); }
 };
 
-// Everything by prediction, so that totals do not depend on the number of threads.
+// Of one model. Everything by prediction, so that totals do not depend on the number of threads.
 struct Tally {
-  std::vector<double> nll_a, nll_b, kl;
+  explicit Tally(size_t n) : nll(n), kl(n), same(n) {}
+  std::vector<double> nll, kl;
   std::vector<char> same;
 };
 
@@ -56,6 +57,30 @@ Perplexity summarize(const std::vector<double>& nll, size_t tokens, const Perple
   return out;
 }
 
+Comparison summarize(Tally* tally, size_t tokens, const PerplexityOptions& options, double seconds) {
+  Comparison out;
+  out.perplexity = summarize(tally->nll, tokens, options, seconds);
+  const size_t n = tally->kl.size();
+  const auto count = static_cast<double>(n);
+  Moments kl;
+  for (double v : tally->kl) kl.add(v);
+  out.mean_kl = kl.mean(count);
+  out.kl_standard_error = kl.standard_error(count);
+  out.same_top_token = static_cast<double>(std::count(tally->same.begin(), tally->same.end(), 1)) / count;
+  std::sort(tally->kl.begin(), tally->kl.end());
+  out.kl_max = tally->kl.back();
+  out.kl_p99 = tally->kl[std::min(n - 1, static_cast<size_t>(0.99 * count))];
+  return out;
+}
+
+void check_same_vocabulary(const Executor& a, const Executor& b) {
+  if (a.table_rows() == b.table_rows()) return;
+  throw Error(
+      ErrorCode::kUsage, "models cannot be compared", "",
+      "their vocabularies have " + std::to_string(a.table_rows()) + " and " + std::to_string(b.table_rows()) + " rows",
+      "compare a model with a quantized form of itself");
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -74,40 +99,34 @@ Perplexity measure_perplexity(Executor& executor, std::span<const int32_t> ids, 
   return summarize(nll, ids.size(), options, seconds_since(start));
 }
 
-Comparison measure_difference(Executor& a, Executor& b, std::span<const int32_t> ids,
-                              const PerplexityOptions& options) {
-  if (a.table_rows() != b.table_rows()) {
-    throw Error(ErrorCode::kUsage, "models cannot be compared", "",
-                "their vocabularies have " + std::to_string(a.table_rows()) + " and " + std::to_string(b.table_rows()) +
-                    " rows",
-                "compare a model with a quantized form of itself");
-  }
+Comparisons measure_differences(Executor& reference, std::span<Executor* const> others, std::span<const int32_t> ids,
+                                const PerplexityOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  const int64_t rows = a.table_rows();
+  const int64_t rows = reference.table_rows();
+  std::vector<Executor*> executors = {&reference};
+  for (Executor* other : others) {
+    check_same_vocabulary(reference, *other);
+    executors.push_back(other);
+  }
   const auto n = static_cast<size_t>(window_count(ids.size(), options) * std::max<int64_t>(options.window - 1, 0));
-  Tally tally{std::vector<double>(n), std::vector<double>(n), std::vector<double>(n), std::vector<char>(n)};
-  Executor* const executors[] = {&a, &b};
+  std::vector<double> nll(n);
+  std::vector<Tally> tallies(others.size(), Tally(n));
   for_each_prediction(executors, ids, options.window, options.max_windows, [&](const Prediction& p, int) {
     const size_t i = slot_of(p, options.window);
-    const double lse_a = log_sum_exp(p.logits[0], rows), lse_b = log_sum_exp(p.logits[1], rows);
-    tally.nll_a[i] = lse_a - p.logits[0][p.target];
-    tally.nll_b[i] = lse_b - p.logits[1][p.target];
-    tally.kl[i] = kl_divergence(p.logits[0], lse_a, p.logits[1], lse_b, rows);
-    tally.same[i] = argmax(p.logits[0], rows) == argmax(p.logits[1], rows);
+    const double lse = log_sum_exp(p.logits[0], rows);
+    const int64_t top = argmax(p.logits[0], rows);
+    nll[i] = lse - p.logits[0][p.target];
+    for (size_t o = 0; o < tallies.size(); ++o) {
+      const float* logits = p.logits[o + 1];
+      const double other = log_sum_exp(logits, rows);
+      tallies[o].nll[i] = other - logits[p.target];
+      tallies[o].kl[i] = kl_divergence(p.logits[0], lse, logits, other, rows);
+      tallies[o].same[i] = top == argmax(logits, rows);
+    }
   });
-  Comparison out;
   const double seconds = seconds_since(start);
-  out.a = summarize(tally.nll_a, ids.size(), options, seconds);
-  out.b = summarize(tally.nll_b, ids.size(), options, seconds);
-  Moments kl;
-  for (double v : tally.kl) kl.add(v);
-  out.mean_kl = kl.mean(static_cast<double>(n));
-  out.kl_standard_error = kl.standard_error(static_cast<double>(n));
-  out.same_top_token =
-      static_cast<double>(std::count(tally.same.begin(), tally.same.end(), 1)) / static_cast<double>(n);
-  std::sort(tally.kl.begin(), tally.kl.end());
-  out.kl_max = tally.kl.back();
-  out.kl_p99 = tally.kl[std::min(n - 1, static_cast<size_t>(0.99 * static_cast<double>(n)))];
+  Comparisons out{summarize(nll, ids.size(), options, seconds), {}};
+  for (Tally& tally : tallies) out.others.push_back(summarize(&tally, ids.size(), options, seconds));
   return out;
 }
 
