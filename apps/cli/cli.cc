@@ -38,6 +38,7 @@ Program::Program() {
   root.allow_extras();  // so that main can say what was meant
   add_inspect_verbs(this);
   add_quantize_verbs(this);
+  add_search_verbs(this);
   add_generate_verb(this);
   add_tokenize_verb(this);
   add_eval_verbs(this);

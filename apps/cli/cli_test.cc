@@ -16,9 +16,9 @@ namespace {
 using nlohmann::json;
 
 const std::vector<std::vector<std::string>> kVerbs = {
-    {},           {"inspect"},  {"explain"}, {"quantize"},    {"recipes"},
-    {"generate"}, {"tokenize"}, {"eval"},    {"eval", "ppl"}, {"eval", "tasks"},
-    {"compare"},  {"bench"},    {"version"}, {"completion"},  {"random"},
+    {},           {"inspect"},    {"explain"},     {"quantize"},      {"recipes"},  {"generate"},
+    {"tokenize"}, {"eval"},       {"eval", "ppl"}, {"eval", "tasks"}, {"compare"},  {"bench"},
+    {"version"},  {"completion"}, {"random"},      {"search"},        {"ablation"},
 };
 
 std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
@@ -86,8 +86,10 @@ TEST(Explain, NamesKernels) {
 TEST(Recipes, AreListed) {
   const json list = json::parse(run({"recipes", "--json"}).out);
   const std::string text = run({"recipes"}).out;
-  ASSERT_GE(list.size(), 2u);
-  for (const json& recipe : list) EXPECT_NE(text.find(recipe["name"].get<std::string>()), std::string::npos);
+  for (const char* kind : {"recipes", "ingredients"}) {
+    ASSERT_GE(list[kind].size(), 2u);
+    for (const json& entry : list[kind]) EXPECT_NE(text.find(entry["name"].get<std::string>()), std::string::npos);
+  }
 }
 
 TEST(Tokenize, RoundTrip) {

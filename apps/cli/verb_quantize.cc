@@ -7,7 +7,7 @@
 #include "cli.h"
 #include "input.h"
 #include "json.h"
-#include "suggest.h"
+#include "quantize_options.h"
 #include "table.h"
 #include "units.h"
 
@@ -15,40 +15,10 @@ namespace quamba2::cli {
 namespace {
 
 struct QuantizeArgs {
-  std::string model, output, calibration;
+  std::string model, output, calibration, layers;
   bool force = false, dry_run = false;
   QuantizeOptions options;
 };
-
-RecipeInfo find_recipe(const std::string& name) {
-  std::vector<std::string> known;
-  for (const RecipeInfo& recipe : recipes()) {
-    if (recipe.name == name) return recipe;
-    known.push_back(recipe.name);
-  }
-  throw Error(ErrorCode::kUsage, "unknown recipe '" + name + "'", "--recipe", "known are " + listed(known),
-              did_you_mean(name, known, "see 'quamba2 recipes'"));
-}
-
-// The file with calibration text: the one given, else the model's own; empty where the recipe needs none.
-std::string calibration_file(const QuantizeArgs& args, const RecipeInfo& recipe) {
-  if (!args.calibration.empty()) return args.calibration;
-  if (!recipe.needs_calibration) return "";
-  const std::string own = model_directory(args.model) + "/calib.txt";
-  if (exists(own)) return own;
-  throw Error(ErrorCode::kUsage, "no calibration text", "--calib",
-              "recipe " + recipe.name + " measures activations, and there is no " + own,
-              "give a text file of a few hundred kB that is like what the model will read");
-}
-
-// Everything that can be known before minutes of work.
-void check_target(const QuantizeArgs& args) {
-  if (exists(args.output) && !args.force) {
-    throw Error(ErrorCode::kUsage, "the target is there already", args.output, "it is not overwritten unasked",
-                "give another --output, or --force");
-  }
-  check_writable_place(args.output, "--output");
-}
 
 std::string change_of_size(uint64_t before, uint64_t after) {
   return fmt::format("{} -> {}, {:.2f} times smaller", human_bytes(before), human_bytes(after),
@@ -64,22 +34,6 @@ void print_dry_run(Session& s, const QuantizeArgs& args, const RecipeInfo& recip
                             o.calibration_window, human_bytes(o.calibration_text.size()), o.seed));
   }
   s.out.write(fmt::format("output          {}{}\n", args.output, exists(args.output) ? " (replaced)" : ""));
-}
-
-std::string report_json(const QuantizeArgs& args, const QuantizeReport& report) {
-  Json json;
-  json.open_object().field("model", args.model).field("output", args.output).field("recipe", args.options.recipe);
-  json.field("bytes_before", report.bytes_before).field("bytes_after", report.bytes_after).key("passes").open_array();
-  for (const PassReport& pass : report.passes) {
-    json.open_object()
-        .field("part", pass.part)
-        .field("pass", pass.pass)
-        .field("seconds", pass.seconds)
-        .field("detail", pass.detail);
-    if (pass.error >= 0) json.field("relative_error", pass.error);
-    json.close();
-  }
-  return json.close().close().text();
 }
 
 void print_report(Session& s, const QuantizeArgs& args, const QuantizeReport& report) {
@@ -100,8 +54,9 @@ void print_report(Session& s, const QuantizeArgs& args, const QuantizeReport& re
 int quantize_verb(Session& s, const QuantizeArgs& given) {
   QuantizeArgs args = given;
   const RecipeInfo recipe = find_recipe(args.options.recipe);
-  check_target(args);
-  const std::string text = calibration_file(args, recipe);
+  check_target(args.output, args.force);
+  const std::string text = calibration_file(args.model, args.calibration, recipe.name);
+  if (!args.layers.empty()) args.options.layers = parse_layers(read_input(args.layers, "--layers"), args.layers);
   if (!text.empty()) args.options.calibration_text = read_input(text, "--calib");
   args.options.threads = thread_count(s.common);
   args.options.tokenizer = s.common.tokenizer;
@@ -117,7 +72,7 @@ int quantize_verb(Session& s, const QuantizeArgs& given) {
   model.save(args.output, args.force);
   remove_work(args.options.work_directory);
   if (s.common.json)
-    s.out.write(report_json(args, report));
+    s.out.write(to_json(report));
   else
     print_report(s, args, report);
   return 0;
@@ -125,21 +80,34 @@ int quantize_verb(Session& s, const QuantizeArgs& given) {
 
 struct RecipesArgs {};
 
+std::string recipes_json() {
+  Json json;
+  json.open_object().key("recipes").open_array();
+  for (const RecipeInfo& r : recipes()) {
+    json.open_object().field("name", r.name).field("summary", r.summary);
+    json.field("needs_calibration", r.needs_calibration).close();
+  }
+  json.close().key("ingredients").open_array();
+  for (const IngredientInfo& i : ingredients()) {
+    json.open_object().field("name", i.name).field("summary", i.summary).close();
+  }
+  return json.close().close().text();
+}
+
 int recipes_verb(Session& s, const RecipesArgs&) {
   if (s.common.json) {
-    Json json;
-    json.open_array();
-    for (const RecipeInfo& r : recipes()) {
-      json.open_object().field("name", r.name).field("summary", r.summary);
-      json.field("needs_calibration", r.needs_calibration).close();
-    }
-    s.out.write(json.close().text());
+    s.out.write(recipes_json());
     return 0;
   }
   Table table;
-  for (const char* title : {"recipe", "calibration", "what it does"}) table.column(title);
-  for (const RecipeInfo& r : recipes()) table.row({r.name, r.needs_calibration ? "needed" : "-", r.summary});
-  s.out.write(table.aligned(s.terminal.output_colour));
+  for (const char* title : {"recipe", "what it does"}) table.column(title);
+  for (const RecipeInfo& r : recipes()) table.row({r.name, r.summary});
+  s.out.write(table.aligned(s.terminal.output_colour) + "\n");
+  Table parts;
+  for (const char* title : {"ingredient", "what it does (the default has all; --with and --without choose)"})
+    parts.column(title);
+  for (const IngredientInfo& i : ingredients()) parts.row({i.name, i.summary});
+  s.out.write(parts.aligned(s.terminal.output_colour));
   return 0;
 }
 
@@ -158,20 +126,16 @@ void add_quantize_verbs(Program* program) {
   verb->add_option("-o,--output", args->output, "directory to write; it appears whole or not at all")
       ->required()
       ->option_text("DIR");
-  verb->add_option("--calib", args->calibration,
-                   "text to measure activations on (- for standard input; default: "
-                   "calib.txt beside the model)")
+  add_calibration_options(verb, &o, &args->calibration);
+  verb->add_option("--layers", args->layers, "w4ax: JSON list of a recipe a layer, or what 'quamba2 search' wrote")
       ->option_text("FILE");
-  at_least(verb->add_option("--calib-samples", o.calibration_samples, "windows taken from the text (default 128)"), 1);
-  at_least(verb->add_option("--calib-window", o.calibration_window, "tokens a window (default 512)"), 2);
-  one_of(verb->add_option("--table-bits", o.table_bits,
-                          "bits of embedding and head; 16 leaves them (default: the recipe's)"),
-         {"4", "6", "8", "16"});
-  one_of(verb->add_option("--preset", o.preset, "paper: as arXiv 2503.22879 describes it (default: default)"),
-         {"default", "paper"});
-  at_least(verb->add_option("--group", o.group, "columns that share a scale in 4-bit weights (default: the recipe's)"),
-           16);
-  at_least(verb->add_option("--seed", o.seed, "of every random choice (default 0)"), 0);
+  one_of(verb->add_option("--preset", o.preset,
+                          "paper: as arXiv 2503.22879 describes it; plain: no ingredients (default: default)"),
+         {"default", "paper", "plain"});
+  repeated(
+      verb->add_option("--with", o.with, "add an ingredient to the preset's: see 'quamba2 recipes' (again for more)")
+          ->option_text("NAME"));
+  repeated(verb->add_option("--without", o.without, "leave an ingredient out (again for more)")->option_text("NAME"));
   verb->add_option("--stop-after", o.stop_after, "write the model as this pass leaves it")->option_text("PASS");
   repeated(verb->add_option("--skip", o.skip, "leave a pass out (again for more)")->option_text("PASS"));
   verb->add_flag("--resume", o.resume, "go on with what a job of the same options left in DIR.partial");
@@ -179,7 +143,8 @@ void add_quantize_verbs(Program* program) {
   verb->add_flag("--dry-run", args->dry_run, "say what would be done, and do nothing");
   set_action(program, verb, args, quantize_verb);
 
-  verb = add_verb(program, &program->root, "recipes", "Quantize", "list the recipes", "quamba2 recipes", kJson);
+  verb = add_verb(program, &program->root, "recipes", "Quantize", "list the recipes and what they are made of",
+                  "quamba2 recipes", kJson);
   set_action(program, verb, std::make_shared<RecipesArgs>(), recipes_verb);
 }
 

@@ -11,14 +11,18 @@
 namespace quamba2 {
 
 struct QuantizeOptions {
-  std::string recipe = "w4a16";          // one of recipes()
-  std::string preset = "default";        // "paper": as arXiv 2503.22879 describes it
-  std::string calibration_text = {};     // the text itself; needed by recipes with static scales
+  std::string recipe = "w4a16";  // one of recipes()
+  // "paper": as arXiv 2503.22879 describes it; "plain": rounding to nearest with static scales and no ingredient;
+  // "default": all ingredients.
+  std::string preset = "default";
+  std::vector<std::string> with = {}, without = {};  // ingredients() added to the preset's and taken from them
+  // The text itself, plain or JSON lines with a member "text" each; needed by passes that measure.
+  std::string calibration_text = {};
   int64_t calibration_samples = 128;     // windows taken from the text, spread by the seed
   int64_t calibration_window = 512;      // tokens a window
   int table_bits = 0;                    // 4, 6 or 8 for embedding and head; 0: the recipe's own choice; 16: leave them
   int group = 0;                         // columns that share a scale in 4-bit weights; 0: the recipe's own choice
-  std::vector<std::string> layers = {};  // w4ax: "w4a8" or "w4a16" for every layer
+  std::vector<std::string> layers = {};  // w4ax: "w4a8", "w4a16" or "w8a8" for every layer
   uint64_t seed = 0;
   int threads = 0;                     // 0: all that this process may use
   std::string tokenizer = {};          // directory or file; empty: the model's own
@@ -30,6 +34,12 @@ struct QuantizeOptions {
   bool resume = false;  // go on with what an ended job of the same options left in work_directory
 };
 
+// How far what a linear or scan reads sticks out: the largest magnitude over the root mean square.
+struct OutlierChange {
+  std::string reader;  // "in_proj", "scan x"
+  double before = 0, after = 0;
+};
+
 // One pass over one part of the model.
 struct PassReport {
   std::string part;  // "layer 3", "head"
@@ -37,18 +47,33 @@ struct PassReport {
   double seconds = 0;
   std::string detail;  // "moved 3e-6", "65,536 tokens"
   double error = -1;  // of the line that ends a layer: relative error of what it adds to the stream; negative elsewhere
+  std::vector<OutlierChange> outliers = {};  // of passes that keep the function, where there is calibration text
 };
 
 struct QuantizeReport {
+  std::string model, recipe, preset;
   std::vector<PassReport> passes;
   uint64_t bytes_before = 0, bytes_after = 0;
 };
+
+// As `Model::save` writes it to quantization.json beside the weights.
+std::string to_json(const QuantizeReport& report);
 
 struct RecipeInfo {
   std::string name, summary;
   bool needs_calibration = false;
 };
 std::vector<RecipeInfo> recipes();
+
+// What a preset is a set of.
+struct IngredientInfo {
+  std::string name, summary;
+};
+std::vector<IngredientInfo> ingredients();
+
+// A list for `QuantizeOptions::layers` from JSON: ["w4a8", "w4a16", ...], or what `search` wrote. Throws Error{kUsage} that
+// names `where`.
+std::vector<std::string> parse_layers(const std::string& json, const std::string& where);
 
 // Quantizes in place. Throws Error{kUsage} for an unknown recipe (with the nearest known one), calibration text that is
 // missing or too short, or a model that is quantized already; Error{kRuntime} for activations that are not finite,

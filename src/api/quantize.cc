@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quamba2/quantize.h"
 
-#include <algorithm>
-#include <numeric>
-
+#include "api/calibration_text.h"
 #include "api/engine_impl.h"
+#include "api/job_text.h"
 #include "api/load_model.h"
-#include "base/random.h"
 #include "graph/model.h"
 #include "io/part_files.h"
 #include "quamba2/error.h"
@@ -14,74 +12,6 @@
 
 namespace quamba2 {
 namespace {
-
-void check_utf8(const std::string& text) {
-  // A tokenizer would read invalid bytes as U+FFFD: the ranges would be those of another text.
-  for (size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
-    bool ok = n > 0 && i + n <= text.size();
-    for (size_t k = 1; ok && k < n; ++k) ok = (static_cast<unsigned char>(text[i + k]) >> 6) == 2;
-    if (!ok)
-      throw Error(ErrorCode::kUsage, "calibration text is not UTF-8", "byte " + std::to_string(i),
-                  "it cannot be tokenized", "convert the file to UTF-8");
-    i += n;
-  }
-}
-
-// `samples` windows of the text, chosen by the seed, in random order.
-std::vector<std::vector<int32_t>> cut_windows(const std::vector<int32_t>& ids, const QuantizeOptions& options) {
-  const int64_t window = options.calibration_window;
-  const int64_t available = static_cast<int64_t>(ids.size()) / window;
-  if (available == 0) {
-    throw Error(ErrorCode::kUsage, "calibration text too short", "",
-                std::to_string(ids.size()) + " tokens are no window of " + std::to_string(window),
-                "give more text, or a smaller --calib-window");
-  }
-  std::vector<int64_t> order(static_cast<size_t>(available));
-  std::iota(order.begin(), order.end(), 0);
-  Random random(options.seed);
-  for (size_t i = order.size(); i > 1; --i)
-    std::swap(order[i - 1], order[static_cast<size_t>(random.below(static_cast<int64_t>(i)))]);
-  order.resize(static_cast<size_t>(std::min(available, options.calibration_samples)));
-  std::vector<std::vector<int32_t>> out;
-  for (int64_t w : order) out.emplace_back(ids.begin() + w * window, ids.begin() + (w + 1) * window);
-  return out;
-}
-
-std::vector<std::vector<int32_t>> calibration_windows(const ModelData& model, const QuantizeOptions& options) {
-  if (options.calibration_text.empty()) {
-    throw Error(ErrorCode::kUsage, "no calibration text", options.recipe, "this recipe measures static scales on text",
-                "pass --calib FILE");
-  }
-  if (options.calibration_samples < 1 || options.calibration_window < 2) {
-    throw Error(ErrorCode::kUsage, "calibration size out of range", "", "at least one sample of two tokens is needed");
-  }
-  check_utf8(options.calibration_text);
-  const auto tokenizer = Tokenizer::load(options.tokenizer.empty() ? model.directory : options.tokenizer);
-  const int64_t rows = model.graph.edges[static_cast<size_t>(model.graph.logits)].columns;
-  if (tokenizer->vocab_size() > rows) {
-    throw Error(ErrorCode::kModelFile, "tokenizer does not fit the model", model.directory,
-                "it has " + std::to_string(tokenizer->vocab_size()) + " ids, the embedding has " +
-                    std::to_string(rows) + " rows",
-                "use the tokenizer that the model was trained with");
-  }
-  return cut_windows(tokenizer->encode(options.calibration_text), options);
-}
-
-// Everything that decides the bits of a finished part.
-std::string job_text(const QuantizeOptions& o, const Model& model, bool reads_text) {
-  uint64_t hash = 14695981039346656037u;  // FNV-1a
-  for (char c : reads_text ? o.calibration_text : std::string())
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  std::string out = "quamba2 job 1\nmodel " + model.data().directory + " " + std::to_string(model.weight_bytes());
-  out += "\nrecipe " + o.recipe + " " + o.preset + " " + std::to_string(o.table_bits) + " " + std::to_string(o.group);
-  for (const std::string& layer : o.layers) out += " " + layer;
-  out += "\ntext " + std::to_string(hash) + " " + std::to_string(o.calibration_samples) + " " +
-         std::to_string(o.calibration_window) + " " + std::to_string(o.seed) + "\nskip";
-  for (const std::string& pass : o.skip) out += " " + pass;
-  return out + "\nstop " + o.stop_after + "\n";
-}
 
 class FileStore : public PartStore {
  public:
@@ -101,20 +31,36 @@ class FileStore : public PartStore {
   PartFiles files_;
 };
 
-Recipe make_recipe(const QuantizeOptions& options, const ModelData& model) {
-  RecipeOptions out;
-  if (options.preset != "default" && options.preset != "paper") {
+Ingredients ingredients_of(const QuantizeOptions& options, const RecipeEntry& recipe) {
+  Ingredients out = kAllIngredients;
+  if (options.preset == "paper") {
+    out = recipe.paper;
+  } else if (options.preset == "plain") {
+    out = {};
+  } else if (options.preset != "default") {
     throw Error(ErrorCode::kUsage, "unknown preset " + options.preset, "", "there is none of this name",
-                "the presets are default and paper");
+                "the presets are default, paper and plain");
   }
+  for (const std::string& name : options.with) out.*find_ingredient(name).member = true;
+  for (const std::string& name : options.without) out.*find_ingredient(name).member = false;
+  return out;
+}
+
+Recipe make_recipe(const QuantizeOptions& options, const ModelData& model) {
   if (options.group != 0 && (options.group < 16 || options.group > 4096)) {
     throw Error(ErrorCode::kUsage, "group out of range", std::to_string(options.group), "16 to 4,096 is possible");
   }
-  out.preset = options.preset == "paper" ? Preset::kPaper : Preset::kDefault;
+  const RecipeEntry& entry = find_recipe(options.recipe);
+  if (!options.layers.empty() && options.recipe != "w4ax") {
+    throw Error(ErrorCode::kUsage, "a layer list for recipe " + options.recipe, "", "only w4ax takes one",
+                "use recipe w4ax, or leave the list out");
+  }
+  RecipeOptions out;
+  out.ingredients = ingredients_of(options, entry);
   out.table_bits = options.table_bits;
   out.group = options.group;
   out.layers = options.layers;
-  return find_recipe(options.recipe).make(out, model);
+  return entry.make(out, model);
 }
 
 }  // namespace
@@ -122,6 +68,12 @@ Recipe make_recipe(const QuantizeOptions& options, const ModelData& model) {
 std::vector<RecipeInfo> recipes() {
   std::vector<RecipeInfo> out;
   for (const RecipeEntry& entry : recipe_index()) out.push_back({entry.name, entry.summary, true});
+  return out;
+}
+
+std::vector<IngredientInfo> ingredients() {
+  std::vector<IngredientInfo> out;
+  for (const IngredientEntry& entry : ingredient_index()) out.push_back({entry.name, entry.summary});
   return out;
 }
 
@@ -133,6 +85,9 @@ QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
                 "quantize the original checkpoint");
   }
   QuantizeReport report;
+  report.model = source.name;
+  report.recipe = options.recipe;
+  report.preset = options.preset;
   report.bytes_before = model.weight_bytes();
   PipelineOptions pipeline{options.stop_after, options.skip};
   const bool reads_text = needs_text(recipe, source, pipeline);
@@ -148,6 +103,7 @@ QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
   Artifact artifact = run_recipe(recipe, source, &calibration, pipeline, &report.passes);
   model.data() = assemble(std::move(artifact), source.config, source.directory);
   report.bytes_after = model.weight_bytes();
+  model.data().notes["quantization.json"] = to_json(report);
   return report;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -12,8 +13,9 @@
 namespace quamba2 {
 namespace {
 
-// About 50 us: longer than the serial gaps inside a token, shorter than a scheduler tick.
-constexpr int kSpins = 1 << 14;
+// Longer than the serial gaps inside a token; short, because on a busy machine it is another thread's time.
+constexpr auto kSpinTime = std::chrono::microseconds(50);
+constexpr int kPausesBetweenLooks = 32;  // at the clock: a pause takes 10 to 140 cycles
 
 void pause() {
 #if defined(__x86_64__)
@@ -23,12 +25,16 @@ void pause() {
 #endif
 }
 
-// Waits until `value` differs from `old`.
-uint32_t await_change(const std::atomic<uint32_t>& value, uint32_t old, int spins) {
-  for (int i = 0; i < spins; ++i) {
-    const uint32_t now = value.load(std::memory_order_acquire);
-    if (now != old) return now;
-    pause();
+// Waits until `value` differs from `old`; spins first where `spin` says so.
+uint32_t await_change(const std::atomic<uint32_t>& value, uint32_t old, bool spin) {
+  const auto start = std::chrono::steady_clock::now();
+  while (spin) {
+    for (int i = 0; i < kPausesBetweenLooks; ++i) {
+      const uint32_t now = value.load(std::memory_order_acquire);
+      if (now != old) return now;
+      pause();
+    }
+    spin = std::chrono::steady_clock::now() - start < kSpinTime;
   }
   while (true) {
     value.wait(old, std::memory_order_acquire);
@@ -45,13 +51,13 @@ struct ThreadPool::Shared {
   alignas(64) std::atomic<bool> stop{false};
   void (*task)(void*, int) = nullptr;
   void* context = nullptr;
-  int spins = kSpins;
+  bool spin = true;
   std::vector<std::jthread> workers;
 
   void work(int index) {
     uint32_t seen = 0;
     while (true) {
-      seen = await_change(epoch, seen, spins);
+      seen = await_change(epoch, seen, spin);
       if (stop.load(std::memory_order_relaxed)) return;
       task(context, index);
       finished.fetch_add(1, std::memory_order_release);
@@ -62,7 +68,7 @@ struct ThreadPool::Shared {
 
 ThreadPool::ThreadPool(int threads) : shared_(std::make_unique<Shared>()), threads_(std::max(1, threads)) {
   // Spinning only helps while every thread has a processor of its own.
-  if (threads_ > available_threads()) shared_->spins = 0;
+  if (threads_ > available_threads()) shared_->spin = false;
   for (int i = 1; i < threads_; ++i) shared_->workers.emplace_back([s = shared_.get(), i] { s->work(i); });
 }
 
@@ -85,7 +91,7 @@ void ThreadPool::run(void (*task)(void*, int), void* context) {
   s.epoch.notify_all();
   task(context, 0);
   uint32_t now = s.finished.load(std::memory_order_acquire);
-  while (now != target) now = await_change(s.finished, now, s.spins);
+  while (now != target) now = await_change(s.finished, now, s.spin);
 }
 
 int available_threads() {

@@ -23,4 +23,13 @@ Artifact artifact_of(const Graph& graph, const Transforms& transforms) {
   return out;
 }
 
+void merge(Artifact part, Artifact* into) {
+  into->weights.merge(part.weights);
+  into->edges.merge(part.edges);
+  into->states.merge(part.states);
+  into->transforms.residual |= part.transforms.residual;
+  into->transforms.inner |= part.transforms.inner;
+  into->transforms.x_proj_row |= part.transforms.x_proj_row;
+}
+
 }  // namespace quamba2

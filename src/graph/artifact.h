@@ -20,4 +20,7 @@ struct Artifact {
 // What a graph holds, by name.
 Artifact artifact_of(const Graph& graph, const Transforms& transforms);
 
+// Adds a part to others; names that are there already stay as they are.
+void merge(Artifact part, Artifact* into);
+
 }  // namespace quamba2

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "base/json.h"
@@ -32,6 +33,7 @@ struct ModelData {
   bool tied = false;       // one table serves look-up and head
   Transforms transforms;
   Graph graph;
+  std::map<std::string, std::string> notes;  // files of ours that are saved beside the weights: name, text
 };
 
 }  // namespace quamba2

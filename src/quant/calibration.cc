@@ -9,6 +9,7 @@
 #include "graph/part.h"
 #include "quamba2/error.h"
 #include "quant/observers.h"
+#include "quant/roles.h"
 #include "tensor/hadamard.h"
 #include "tensor/operand.h"
 
@@ -20,6 +21,7 @@ constexpr int64_t kStatePiece = 64;
 constexpr int64_t kPiece = 512;
 constexpr int32_t kProbeTokens = 48;
 constexpr size_t kErrorWindows = 8;
+constexpr size_t kPeakWindows = 2;
 
 const float* rows_of(const Operand& values, std::vector<float>* buffer) {
   const TensorView& v = values.values;
@@ -34,6 +36,20 @@ const float* output_of(const Executor& executor) {
   const Operand& out = executor.logits_operand();
   QUAMBA2_CHECK(out.values.dtype == DType::kF32, "the output of a part is f32");
   return static_cast<const float*>(out.values.data);
+}
+
+// Edges that a linear or scan reads, by a name for people.
+std::map<EdgeId, std::string> readers_of(const Graph& part) {
+  std::map<EdgeId, std::string> out;
+  for (const Node& node : part.nodes) {
+    if (node.op == Op::kLinear) out.emplace(node.inputs[0], edge_role(node.name));
+    if (node.op != Op::kSsdScan && node.op != Op::kSelectiveScan) continue;
+    for (EdgeId edge : node.inputs) {
+      const std::string role = edge_role(part.edges[static_cast<size_t>(edge)].name);
+      if (role == "x" || role == "b" || role == "c") out.emplace(edge, "scan " + role);
+    }
+  }
+  return out;
 }
 
 void turn_rows(std::vector<float>* rows, int64_t width, bool back) {
@@ -165,6 +181,35 @@ double Calibration::relative_error(const Graph& a, const Graph& b, bool head) co
     }
   });
   return std::sqrt(error / std::max(size, 1e-300));
+}
+
+std::map<std::string, double> Calibration::peaks(const Graph& part) const {
+  if (ids_.empty()) return {};
+  const std::map<EdgeId, std::string> readers = readers_of(part);
+  struct Seen {
+    double largest = 0, squares = 0, count = 0;
+  };
+  std::map<EdgeId, Seen> seen;
+  const auto see = [&](EdgeId edge, const float* rows, int64_t numbers) {
+    Seen& s = seen[edge];
+    for (int64_t i = 0; i < numbers; ++i) {
+      s.largest = std::max<double>(s.largest, std::fabs(rows[i]));
+      s.squares += static_cast<double>(rows[i]) * rows[i];
+    }
+    s.count += static_cast<double>(numbers);
+  };
+  const Tap tap = [&](const Edge& edge, const Operand& values) {
+    const EdgeId id = part.find_edge(edge.name);
+    if (!readers.count(id)) return;
+    std::vector<float> buffer;
+    see(id, rows_of(values, &buffer), static_cast<int64_t>(values.values.dim[0]) * edge.columns);
+  };
+  run(part, kPeakWindows, kPiece, tap, {});
+  std::map<std::string, double> out;
+  for (const auto& [edge, s] : seen) {
+    if (s.squares > 0) out[readers.at(edge)] = s.largest / std::sqrt(s.squares / s.count);
+  }
+  return out;
 }
 
 std::vector<float> Calibration::probe(const Graph& part, bool rotated, bool head) const {

@@ -53,6 +53,10 @@ class Calibration {
   // head, whose output is no stream, over |a|.
   double relative_error(const Graph& a, const Graph& b, bool head) const;
 
+  // How far activations stick out: the largest magnitude over the root mean square of what each linear and scan of the
+  // part reads, on the first windows. By the reader's name ("in_proj", "scan x"). Empty without windows.
+  std::map<std::string, double> peaks(const Graph& part) const;
+
   // Output for a short run of random inputs (of the original model, in its own basis): what a pass that keeps the function
   // may not move.
   std::vector<float> probe(const Graph& part, bool rotated, bool head) const;

@@ -3,39 +3,19 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <cstdio>
 
 #include "base/log.h"
 #include "graph/part.h"
 #include "quamba2/error.h"
 #include "quant/edit.h"
 #include "quant/roles.h"
+#include "quant/run_pass.h"
 
 namespace quamba2 {
 namespace {
 
-// A pass that keeps the function may move outputs by float rounding only: many times less than any quantization does.
-constexpr double kProbeBound = 1e-4;  // of the largest magnitude
-
 constexpr Fact kFacts[] = {Fact::kNormsFolded, Fact::kResidualRotated, Fact::kClustered,   Fact::kInnerRotated,
                            Fact::kFormats,     Fact::kRanges,          Fact::kActivations, Fact::kEncoded};
-
-std::string number(double v) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1e", v);
-  return text;
-}
-
-double largest_move(const std::vector<float>& before, const std::vector<float>& after, double* scale) {
-  double move = 0;
-  *scale = 0;
-  for (size_t i = 0; i < before.size(); ++i) {
-    move = std::max<double>(move, std::fabs(after[i] - before[i]));
-    *scale = std::max<double>(*scale, std::fabs(before[i]));
-  }
-  return move;
-}
 
 const Pass* find_pass(const Recipe& recipe, const std::string& name) {
   for (const Pass& pass : recipe.passes) {
@@ -91,43 +71,6 @@ void check_order(const Recipe& recipe, const std::vector<const Pass*>& passes, c
     }
     have = (have & ~pass->stales) | pass->gives;
   }
-}
-
-PassReport run_pass(const Pass& pass, QuantPart* part, Calibration* calibration) {
-  PassContext context{*calibration, {}};
-  std::vector<float> before;
-  if (pass.keeps_function) before = calibration->probe(part->graph, part->transforms.residual, part->head);
-  const auto start = std::chrono::steady_clock::now();
-  pass.run(*part, context);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  verify(part->graph);
-  if (pass.keeps_function) {
-    double scale = 0;
-    const std::vector<float> after = calibration->probe(part->graph, part->transforms.residual, part->head);
-    const double move = largest_move(before, after, &scale);
-    if (!(move <= kProbeBound * scale)) {
-      throw Error(ErrorCode::kInternal, "pass " + pass.name + " changed the model", part->name(),
-                  "outputs moved by " + number(move) + " of " + number(scale), "please report this as a bug");
-    }
-    context.detail += (context.detail.empty() ? "" : ", ") + ("moved " + number(scale > 0 ? move / scale : 0));
-  }
-  return {part->name(), pass.name, seconds, context.detail};
-}
-
-void log_line(const PassReport& report) {
-  char line[240];
-  std::snprintf(line, sizeof line, "%-9s %-18s %6.2f s  %s", report.part.c_str(), report.pass.c_str(), report.seconds,
-                report.detail.c_str());
-  log(LogLevel::kInfo, line);
-}
-
-void merge(Artifact part, Artifact* into) {
-  into->weights.merge(part.weights);
-  into->edges.merge(part.edges);
-  into->states.merge(part.states);
-  into->transforms.residual |= part.transforms.residual;
-  into->transforms.inner |= part.transforms.inner;
-  into->transforms.x_proj_row |= part.transforms.x_proj_row;
 }
 
 // Files hold small parameters as the checkpoint did: they are widened, and shaped, as the emission does.
@@ -196,10 +139,11 @@ class Run {
     part.tied = source_.tied;
     part.graph = part_of(source_.graph, source_.n_layer, index);
     const Graph original = part.graph;
+    Peaks peaks = part.head ? Peaks() : calibration_->peaks(part.graph);
     Graph in_float;  // as the passes that keep the function leave it
     for (const Pass* pass : passes_) {
       if (pass->name == "set_formats") in_float = part.graph;
-      report(run_pass(*pass, &part, calibration_));
+      report(run_pass(*pass, &part, calibration_, &peaks));
     }
     finish(in_float, &part);
     for (const Weight& weight : original.weights) weight.values.release_pages();
@@ -210,10 +154,10 @@ class Run {
   void finish(const Graph& in_float, QuantPart* part) {
     if (calibration_->empty()) return;
     const auto start = std::chrono::steady_clock::now();
-    PassReport line{part->name(), "finished", 0, "", -1};
+    PassReport line{part->name(), "finished", 0, "", -1, {}};
     if (!in_float.nodes.empty() && !part->head) {
       line.error = calibration_->relative_error(in_float, part->graph, part->head);
-      line.detail = "relative output error " + number(line.error);
+      line.detail = "relative output error " + small_number(line.error);
     }
     if (!part->head) calibration_->advance(part->graph);
     line.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -6,17 +6,15 @@
 #include <vector>
 
 #include "quant/pass.h"
+#include "quant/recipes/ingredients.h"
 
 namespace quamba2 {
 
-enum class Preset { kDefault, kPaper };
-
 struct RecipeOptions {
-  Preset preset = Preset::kDefault;
+  Ingredients ingredients = kAllIngredients;
   int table_bits = 0;               // 4, 6 or 8 for embedding and head, 16 to leave them; 0: the recipe's own choice
   int group = 0;                    // columns a scale of 4-bit weights; 0: the recipe's own choice
-  std::vector<std::string> layers;  // w4ax: w4a8 or w4a16 for every layer
-  bool round_by_inputs = true;      // GPTQ; false: to nearest
+  std::vector<std::string> layers;  // w4ax: w4a8, w4a16 or w8a8 for every layer
 };
 
 struct Recipe {
@@ -32,6 +30,7 @@ struct Recipe {
 struct RecipeEntry {
   const char* name;
   const char* summary;
+  Ingredients paper;  // of the paper's preset; the default has all
   Recipe (*make)(const RecipeOptions& options, const ModelData& model);
 };
 

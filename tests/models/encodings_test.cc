@@ -38,9 +38,9 @@ ModelData quantized(const std::string& name, const std::string& recipe) {
   for (uint64_t s = 0; s < 4; ++s) windows.push_back(random_ids(64, model.vocab_size, s));
   Calibration calibration(make_cpu_backend(1), windows);
   RecipeOptions options;
-  options.preset = Preset::kPaper;  // its scales are static
+  options.ingredients = find_recipe(recipe).paper;  // its scales are static
+  options.ingredients.gptq = false;
   options.table_bits = 8;
-  options.round_by_inputs = false;
   return assemble(run_recipe(find_recipe(recipe).make(options, model), model, &calibration, {}), model.config,
                   model.directory);
 }

@@ -19,6 +19,8 @@
 namespace quamba2 {
 namespace {
 
+constexpr bool kDefault = false, kPaper = true;  // presets
+
 std::vector<int32_t> tokens(const char* file, size_t count) {
   const std::string root = testing::source_path("models/demo");
   std::string text = read_file(root + "/" + file, 1 << 20);
@@ -45,14 +47,14 @@ double mean_kl(const ModelData& a, const ModelData& b) {
   return testing::mean_kl(la, lb, rows);
 }
 
-ModelData quantized(const ModelData& source, const char* recipe, Preset preset, std::vector<std::string> skip) {
+ModelData quantized(const ModelData& source, const char* recipe, bool paper, std::vector<std::string> skip) {
   const std::vector<int32_t> ids = tokens("calib.txt", 4096);
   std::vector<std::vector<int32_t>> windows;
   for (size_t at = 0; at + 512 <= ids.size(); at += 512)
     windows.emplace_back(ids.begin() + static_cast<ptrdiff_t>(at), ids.begin() + static_cast<ptrdiff_t>(at + 512));
   Calibration calibration(make_cpu_backend(2), windows);
   RecipeOptions options;
-  options.preset = preset;
+  if (paper) options.ingredients = find_recipe(recipe).paper;
   options.table_bits = 8;
   PipelineOptions pipeline;
   pipeline.skip = std::move(skip);
@@ -97,23 +99,23 @@ ModelData with_loud_channels(ModelData model) {
 TEST(Outliers, TheOnlineHadamardTakesThemFromOutProj) {
   const ModelData plain = load_model(testing::source_path("models/demo")), planted = with_loud_outputs(plain);
   EXPECT_LT(mean_kl(plain, planted), 1e-6);
-  const double without = mean_kl(plain, quantized(plain, "w8a8", Preset::kDefault, {}));
-  const double with = mean_kl(planted, quantized(planted, "w8a8", Preset::kDefault, {}));
-  const double skipped = mean_kl(planted, quantized(planted, "w8a8", Preset::kDefault, {"rotate_inner"}));
+  const double without = mean_kl(plain, quantized(plain, "w8a8", kDefault, {}));
+  const double with = mean_kl(planted, quantized(planted, "w8a8", kDefault, {}));
+  const double skipped = mean_kl(planted, quantized(planted, "w8a8", kDefault, {"rotate_inner"}));
   EXPECT_LT(with, 1.5 * without);
   EXPECT_GT(skipped, 2 * with);
 }
 
 TEST(Outliers, ClustersTakeThemFromX) {
   const ModelData plain = load_model(testing::source_path("models/demo")), planted = with_loud_channels(plain);
-  const double without = mean_kl(plain, quantized(plain, "w8a8", Preset::kPaper, {}));
-  const double with = mean_kl(planted, quantized(planted, "w8a8", Preset::kPaper, {}));
-  const double skipped = mean_kl(planted, quantized(planted, "w8a8", Preset::kPaper, {"cluster_channels"}));
+  const double without = mean_kl(plain, quantized(plain, "w8a8", kPaper, {}));
+  const double with = mean_kl(planted, quantized(planted, "w8a8", kPaper, {}));
+  const double skipped = mean_kl(planted, quantized(planted, "w8a8", kPaper, {"cluster_channels"}));
   EXPECT_LT(with, 1.5 * without);
   EXPECT_GT(skipped, 1.2 * with);
   // A scale a channel, the default's, does not need them.
-  const double own = mean_kl(planted, quantized(planted, "w8a8", Preset::kDefault, {}));
-  EXPECT_LT(own, 1.5 * mean_kl(plain, quantized(plain, "w8a8", Preset::kDefault, {})));
+  const double own = mean_kl(planted, quantized(planted, "w8a8", kDefault, {}));
+  EXPECT_LT(own, 1.5 * mean_kl(plain, quantized(plain, "w8a8", kDefault, {})));
 }
 
 }  // namespace

@@ -43,9 +43,10 @@ ModelData quantized(const std::string& name, const std::string& recipe, int tabl
   RecipeOptions options;
   options.table_bits = table_bits;
   const size_t paper = recipe.find("_paper");
-  if (paper != recipe.npos) options.preset = Preset::kPaper;
   const std::string base = recipe.substr(0, paper);
-  for (int64_t i = 0; base == "w4ax" && i < source.n_layer; ++i) options.layers.push_back(i % 2 ? "w4a8" : "w4a16");
+  if (paper != recipe.npos) options.ingredients = find_recipe(base).paper;
+  for (int64_t i = 0; base == "w4ax" && i < source.n_layer; ++i)
+    options.layers.push_back(i % 2 ? "w4a8" : i % 4 ? "w8a8" : "w4a16");
   return after(find_recipe(base).make(options, source), source, &calibration);
 }
 

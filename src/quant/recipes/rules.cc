@@ -53,17 +53,20 @@ std::optional<Format> weight_format(const std::string& role, Widths widths, int 
 }
 
 // One scale a tensor measured offline, but for what the paper gives more: x a cluster, B and C an SSD group.
-OptionalTarget paper_edge(const std::string& role, bool feeds_linear, bool clustered) {
-  if (role == "x" && clustered) return ActivationTarget{i8_column(), 0, Sharing::kCluster};
-  if (is_one_of(role, {"b", "c"}) && clustered) return ActivationTarget{i8_column(), 0, Sharing::kGroup};
-  if (role == "x") return ActivationTarget{i8_tensor(), kPercentile};
-  if (feeds_linear || is_scan_input(role)) return ActivationTarget{i8_tensor()};
-  return std::nullopt;
+OptionalTarget static_edge(const std::string& role, bool feeds_linear, const Ingredients& with) {
+  if (!feeds_linear && !is_scan_input(role)) return std::nullopt;
+  if (role == "x" && with.cluster) {
+    return feeds_linear ? ActivationTarget{i8_tensor(), kPercentile}
+                        : ActivationTarget{i8_column(), 0, Sharing::kCluster};
+  }
+  if (is_one_of(role, {"b", "c"}) && !feeds_linear && with.group_bc)
+    return ActivationTarget{i8_column(), 0, Sharing::kGroup};
+  return ActivationTarget{i8_tensor()};
 }
 
 // A scale a token where a norm, a gate or the Hadamard sees the whole row when it writes it; a scale a channel elsewhere,
 // which costs nothing at run time; one for all where a linear multiplies what another one wrote.
-OptionalTarget default_edge(const std::string& role, bool feeds_linear) {
+OptionalTarget fine_edge(const std::string& role, bool feeds_linear) {
   if (is_one_of(role, {"dt_low", "x"}) && feeds_linear) return ActivationTarget{i8_tensor()};
   if (feeds_linear) return ActivationTarget{i8_dynamic_row()};
   if (is_scan_input(role)) return ActivationTarget{i8_column()};
@@ -73,10 +76,10 @@ OptionalTarget default_edge(const std::string& role, bool feeds_linear) {
 }  // namespace
 
 FormatRules format_rules(const RecipeOptions& options, bool tied, std::function<Widths(int64_t layer)> widths) {
-  const bool paper = options.preset == Preset::kPaper;
-  const int group = options.group ? options.group : tied && !paper ? kGroupOfTied : kGroup;
+  const Ingredients with = options.ingredients;
+  const int group = options.group ? options.group : tied && with.shared_table ? kGroupOfTied : kGroup;
   const Widths head = widths(-1);
-  const int table_bits = options.table_bits ? options.table_bits : head.weights == 8 ? 8 : paper ? 4 : 6;
+  const int table_bits = options.table_bits ? options.table_bits : head.weights == 8 ? 8 : with.shared_table ? 6 : 4;
   FormatRules rules;
   rules.weight = [=](const std::string& role, int64_t layer) {
     if (is_table(role)) return table_format(table_bits, group, head.a8 && role == "lm_head.weight");
@@ -85,37 +88,39 @@ FormatRules format_rules(const RecipeOptions& options, bool tied, std::function<
   rules.edge = [=](const std::string& role, bool feeds_linear, int64_t layer) -> OptionalTarget {
     if (!widths(layer).a8) return std::nullopt;
     if (layer < 0 && !feeds_linear) return std::nullopt;
-    return paper ? paper_edge(role, feeds_linear, !feeds_linear) : default_edge(role, feeds_linear);
+    return with.fine_scales ? fine_edge(role, feeds_linear) : static_edge(role, feeds_linear, with);
   };
   rules.state = [=](const std::string& role, int64_t layer) -> OptionalTarget {
     if (role != "ssm_state") return std::nullopt;  // the conv's is like its input
     if (!widths(layer).a8) return ActivationTarget{f16()};
-    if (paper) return ActivationTarget{i8_column(), 0, Sharing::kCluster};
-    return ActivationTarget{i8_dynamic_state()};
+    if (with.dynamic_state) return ActivationTarget{i8_dynamic_state()};
+    return ActivationTarget{i8_column(), 0, Sharing::kCluster};
   };
   return rules;
 }
 
 Recipe make_recipe(const char* name, const RecipeOptions& options, FormatRules rules, bool a8) {
-  const bool paper = options.preset == Preset::kPaper;
+  const Ingredients with = options.ingredients;
+  const ScaleChoice scales = with.refine ? ScaleChoice::kLeastSquares : ScaleChoice::kLargest;
+  const bool clusters = a8 && with.cluster && !with.fine_scales;
   GptqPassOptions rounding;
-  if (paper) {
-    rounding.rounding = {.damp = 0.01, .act_order = false, .refinements = 0, .scales = ScaleChoice::kLargest};
+  if (!with.refine) {
+    rounding.rounding = {.damp = 0.01, .act_order = false, .refinements = 0, .scales = scales};
     rounding.to_nearest = {"x_proj.weight"};
   }
   Recipe out{name, {}};
   const auto add = [&](Pass pass) { out.passes.push_back(std::move(pass)); };
-  if (paper) add(untie_head());
+  if (!with.shared_table) add(untie_head());
   add(fold_norms());
-  add(rotate_residual());
-  if (paper && a8) add(cluster_channels(4));
-  if (!paper && a8) add(separate_x_proj());
-  if (a8 || !paper) add(rotate_inner(paper ? facts(Fact::kClustered) : 0));
+  if (with.rotate_residual) add(rotate_residual());
+  if (clusters) add(cluster_channels(4));
+  if (a8 && with.fine_scales) add(separate_x_proj());
+  if (with.rotate_inner) add(rotate_inner(clusters ? facts(Fact::kClustered) : 0));
   add(set_formats(std::move(rules)));
   add(observe_formats(a8));
   add(encode_activations());
-  if (options.round_by_inputs) add(gptq(rounding));
-  add(encode_weights(paper ? ScaleChoice::kLargest : ScaleChoice::kLeastSquares));
+  if (with.gptq) add(gptq(rounding));
+  add(encode_weights(scales));
   return out;
 }
 

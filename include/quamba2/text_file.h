@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+namespace quamba2 {
+
+// Writes a file that appears whole, on disk, or not at all; one that is there is replaced. Throws Error{kRuntime}.
+void write_text_file(const std::string& path, const std::string& text);
+
+}  // namespace quamba2

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/job_text.h"
+
+#include <cstdint>
+
+#include "graph/model.h"
+
+namespace quamba2 {
+
+std::string fingerprint(const std::string& text) {
+  uint64_t hash = 14695981039346656037u;  // FNV-1a
+  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return std::to_string(hash);
+}
+
+std::string job_text(const QuantizeOptions& o, const Model& model, bool reads_text) {
+  std::string out = "quamba2 job 1\nmodel " + model.data().directory + " " + std::to_string(model.weight_bytes());
+  out += "\nrecipe " + o.recipe + " " + o.preset + " " + std::to_string(o.table_bits) + " " + std::to_string(o.group);
+  for (const std::string& layer : o.layers) out += " " + layer;
+  for (const std::string& name : o.with) out += " +" + name;
+  for (const std::string& name : o.without) out += " -" + name;
+  out += "\ntext " + fingerprint(reads_text ? o.calibration_text : "") + " " + std::to_string(o.calibration_samples) +
+         " " + std::to_string(o.calibration_window) + " " + std::to_string(o.seed) + "\nskip";
+  for (const std::string& pass : o.skip) out += " " + pass;
+  return out + "\nstop " + o.stop_after + "\n";
+}
+
+}  // namespace quamba2
