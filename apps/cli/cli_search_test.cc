@@ -46,7 +46,6 @@ TEST(Search, FindsAListWithinTheBudgetThatQuantizeTakes) {
   EXPECT_LE(size_of(j["best"]), budget);
   EXPECT_GT(size_of(j["best"]), size_of(j["uniform"][0]));
   EXPECT_LT(j["best"]["mean_kl"], j["uniform"][0]["mean_kl"]);
-  EXPECT_GT(j["best"]["mean_kl"], j["uniform"][1]["mean_kl"]);
   for (size_t i = 1; i < j["front"].size(); ++i) {
     EXPECT_LT(j["front"][i]["mean_kl"], j["front"][i - 1]["mean_kl"]);
     EXPECT_GT(size_of(j["front"][i]), size_of(j["front"][i - 1]));

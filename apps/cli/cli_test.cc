@@ -256,6 +256,21 @@ TEST(Eval, TasksOfAMadeUpFile) {
   EXPECT_NEAR(task["metrics"]["perplexity"]["value"].get<double>(), std::exp(-log_likelihood), 1e-6);
 }
 
+TEST(Bench, RandomModelsNeedNoFiles) {
+  const Outcome outcome = run({"bench", "--random", "mamba2-130m", "--layers", "2", "--recipe", "w4a8", "-p", "16",
+                               "-n", "4", "-r", "1", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json j = json::parse(outcome.out);
+  ASSERT_EQ(j.size(), 2u);
+  EXPECT_EQ(j[0]["recipe"], "w4a8");
+  EXPECT_EQ(j[0]["model"], "mamba2-130m");
+  EXPECT_GT(j[1]["tokens_per_second"], 0);
+  EXPECT_EQ(run({"bench"}).code, 2);
+  EXPECT_EQ(run({"bench", demo(), "--random", "mamba2-130m"}).code, 2);
+  EXPECT_EQ(run({"bench", demo(), "--recipe", "w8a8"}).code, 2);
+  EXPECT_NE(run({"bench", "--random", "mamba9"}).err.find("known are mamba-130m"), std::string::npos);
+}
+
 TEST(Bench, Formats) {
   const std::vector<std::string> words = {"bench", demo(), "-p", "16", "-n", "4,8", "-r", "2", "-t", "1"};
   const Outcome table = run(words);

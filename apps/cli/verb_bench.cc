@@ -18,6 +18,8 @@ struct BenchArgs {
   std::string model, prompts = "512", generations = "128", batches = "1", threads, format = "md";
   int repetitions = 5;
   bool no_warm_up = false;
+  RandomModelOptions random = {.shape = ""};
+  QuantizeOptions quantize = {.recipe = ""};
 };
 
 // A row, and what it was measured with.
@@ -129,6 +131,23 @@ std::string rows_json(const Model& model, const BenchReport& report, const std::
   return lines ? out : whole.close().text();
 }
 
+Model model_of(Session& s, const BenchArgs& args) {
+  if (args.model.empty() == args.random.shape.empty()) {
+    throw Error(ErrorCode::kUsage, args.model.empty() ? "no model" : "two models", "bench",
+                "it measures one: a MODEL, or one of random weights", "give MODEL or --random SHAPE");
+  }
+  if (args.random.shape.empty()) {
+    if (!args.quantize.recipe.empty() || args.random.layers > 0) {
+      throw Error(ErrorCode::kUsage, "options of random models", "bench", "--recipe and --layers do not change a MODEL",
+                  "quantize it first, or use --random");
+    }
+    return Model::from_pretrained(args.model);
+  }
+  QuantizeOptions quantize = args.quantize;
+  quantize.threads = thread_count(s.common);
+  return make_random_model(args.random, quantize);
+}
+
 int bench_verb(Session& s, const BenchArgs& args) {
   BenchOptions options;
   options.prompts = without_zero(parse_list(args.prompts, "--n-prompt"));
@@ -139,7 +158,7 @@ int bench_verb(Session& s, const BenchArgs& args) {
   const std::vector<int64_t> threads =
       args.threads.empty() ? std::vector<int64_t>{thread_count(s.common)} : parse_list(args.threads, "--threads");
   if (batches.empty()) bad_list("--batch", args.batches);
-  const Model model = Model::from_pretrained(args.model);
+  const Model model = model_of(s, args);
   std::vector<Measured> all;
   BenchReport report;
   std::string description;
@@ -174,7 +193,11 @@ void add_bench_verb(Program* program) {
   auto args = std::make_shared<BenchArgs>();
   CLI::App* verb = add_verb(program, &program->root, "bench", "Measure", "measure speed against the machine's ceiling",
                             "quamba2 bench mamba2-130m-w4a16 -p 128,512 -n 128 -t 1,2", kDevice | kJson);
-  verb->add_option("MODEL", args->model, "model directory, weights file in one, or org/name")->required();
+  verb->add_option("MODEL", args->model, "model directory, weights file in one, or org/name");
+  verb->add_option("--random", args->random.shape, "instead: random weights in a shape, as mamba2-2.7b (see 'random')")
+      ->option_text("SHAPE");
+  verb->add_option("--recipe", args->quantize.recipe, "of the random model (default: BF16)")->option_text("RECIPE");
+  at_least(verb->add_option("--layers", args->random.layers, "of the random model (default 0: all)"), 0);
   verb->add_option("-p,--n-prompt", args->prompts, "prompt lengths (default 512; 0: none)")->option_text("LIST");
   verb->add_option("-n,--n-gen", args->generations, "tokens to generate (default 128; 0: none)")->option_text("LIST");
   verb->add_option("-b,--batch", args->batches, "sequences decoded together (default 1)")->option_text("LIST");

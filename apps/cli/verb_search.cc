@@ -155,8 +155,8 @@ std::string ablation_table(Session& s, const AblationReport& report) {
     table.row({row.name, human_bytes(row.weight_bytes), fmt::format("{:.3f}x", row.of_bf16),
                fmt::format("{:.4f}", perplexity),
                fmt::format("{:+.2f} %", 100 * (perplexity / report.reference.perplexity - 1)),
-               fmt::format("{:.5f}", row.comparison.mean_kl), fmt::format("{:.2f} %", 100 * row.layer_error),
-               human_seconds(row.seconds)});
+               fmt::format("{:.5f}", row.comparison.mean_kl),
+               row.layer_error > 0 ? fmt::format("{:.2f} %", 100 * row.layer_error) : "", human_seconds(row.seconds)});
   }
   return table.aligned(s.terminal.output_colour);
 }

@@ -27,6 +27,9 @@ class Model {
   // cache; quantized models of this program too. Throws Error{kModelFile}.
   static Model from_pretrained(const std::string& path_or_name);
 
+  // From the library's own view.
+  static Model from_data(std::unique_ptr<ModelData> data);
+
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
   ~Model();

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "quamba2/quantize.h"
+
 namespace quamba2 {
 
 std::vector<std::string> random_model_shapes();  // "mamba-130m", ..., "mamba2-2.7b", "mamba2-8b"
@@ -26,5 +28,10 @@ struct RandomModelReport {
 // tokenizer.json as a directory that appears whole or not at all. Weights go to disk as they are drawn, a few MB at a
 // time. Throws Error{kUsage} for an unknown shape or a target that is there, Error{kRuntime} where it cannot be written.
 RandomModelReport write_random_model(const std::string& directory, const RandomModelOptions& options = {});
+
+// A model in memory to measure speed with, quantized by `quantize.recipe` (empty: as it is drawn) without GPTQ and on
+// random tokens. One layer is drawn; all others are copies of it. It has no tokenizer. Throws Error{kUsage} for an unknown
+// shape, recipe or preset.
+Model make_random_model(const RandomModelOptions& options, const QuantizeOptions& quantize);
 
 }  // namespace quamba2

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Text files that programs built on the library write.
 #pragma once
 
 #include <string>

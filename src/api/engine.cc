@@ -26,6 +26,7 @@ void add_ids(const Json* value, std::vector<int32_t>* out) {
 // What ends a text: generation_config.json has the last word, then config.json, then the tokenizer.
 std::vector<int32_t> find_eos(const ModelData& model, const Tokenizer* tokenizer) {
   std::vector<int32_t> out;
+  if (model.directory.empty()) return out;  // made in memory
   const std::string path = join_path(model.directory, "generation_config.json");
   if (path_exists(path)) add_ids(Json::parse(read_file(path, 1 << 20), path).find("eos_token_id"), &out);
   if (out.empty()) add_ids(model.config.find("eos_token_id"), &out);
@@ -34,6 +35,7 @@ std::vector<int32_t> find_eos(const ModelData& model, const Tokenizer* tokenizer
 }
 
 bool has_tokenizer(const std::string& directory) {
+  if (directory.empty()) return false;
   return path_exists(join_path(directory, "tokenizer.json")) || path_exists(join_path(directory, "tokenizer.model"));
 }
 

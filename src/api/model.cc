@@ -41,6 +41,8 @@ Model Model::from_pretrained(const std::string& path_or_name) {
   return Model(std::make_unique<ModelData>(load_model(path_or_name)));
 }
 
+Model Model::from_data(std::unique_ptr<ModelData> data) { return Model(std::move(data)); }
+
 const std::string& Model::name() const { return data_->name; }
 const std::string& Model::family() const { return data_->family; }
 const std::string& Model::recipe() const { return data_->recipe; }

@@ -5,6 +5,7 @@
 #include "api/engine_impl.h"
 #include "api/job_text.h"
 #include "api/load_model.h"
+#include "api/recipe_choice.h"
 #include "graph/model.h"
 #include "io/part_files.h"
 #include "quamba2/error.h"
@@ -31,38 +32,6 @@ class FileStore : public PartStore {
   PartFiles files_;
 };
 
-Ingredients ingredients_of(const QuantizeOptions& options, const RecipeEntry& recipe) {
-  Ingredients out = kAllIngredients;
-  if (options.preset == "paper") {
-    out = recipe.paper;
-  } else if (options.preset == "plain") {
-    out = {};
-  } else if (options.preset != "default") {
-    throw Error(ErrorCode::kUsage, "unknown preset " + options.preset, "", "there is none of this name",
-                "the presets are default, paper and plain");
-  }
-  for (const std::string& name : options.with) out.*find_ingredient(name).member = true;
-  for (const std::string& name : options.without) out.*find_ingredient(name).member = false;
-  return out;
-}
-
-Recipe make_recipe(const QuantizeOptions& options, const ModelData& model) {
-  if (options.group != 0 && (options.group < 16 || options.group > 4096)) {
-    throw Error(ErrorCode::kUsage, "group out of range", std::to_string(options.group), "16 to 4,096 is possible");
-  }
-  const RecipeEntry& entry = find_recipe(options.recipe);
-  if (!options.layers.empty() && options.recipe != "w4ax") {
-    throw Error(ErrorCode::kUsage, "a layer list for recipe " + options.recipe, "", "only w4ax takes one",
-                "use recipe w4ax, or leave the list out");
-  }
-  RecipeOptions out;
-  out.ingredients = ingredients_of(options, entry);
-  out.table_bits = options.table_bits;
-  out.group = options.group;
-  out.layers = options.layers;
-  return entry.make(out, model);
-}
-
 }  // namespace
 
 std::vector<RecipeInfo> recipes() {
@@ -79,7 +48,7 @@ std::vector<IngredientInfo> ingredients() {
 
 QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
   const ModelData& source = model.data();
-  const Recipe recipe = make_recipe(options, source);
+  const Recipe recipe = choose_recipe(options, source);
   if (!model.recipe().empty()) {
     throw Error(ErrorCode::kUsage, "model is quantized already", model.name(), "its recipe is " + model.recipe(),
                 "quantize the original checkpoint");

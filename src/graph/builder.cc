@@ -42,7 +42,7 @@ int32_t GraphBuilder::take(const std::string& name, const std::vector<int64_t>& 
   Weight weight = at->second;
   weight.values = squeeze(weight.values);
   if (as_f32 && weight.format.levels == 0) {
-    weight.stored = weight.values.dtype();
+    if (weight.values.dtype() != DType::kF32) weight.stored = weight.values.dtype();  // else as it was widened from
     if (weight.values.dtype() != DType::kF32)
       weight.values = Tensor::from(weight.values.shape(), to_floats(weight.values));
     weight.format = {};
