@@ -8,7 +8,7 @@ namespace {
 
 // Section 4 of arXiv 2503.22879. With activations in float nothing but the residual stream is rotated.
 constexpr Ingredients kPaperA8 = {
-    .rotate_residual = true, .rotate_inner = true, .gptq = true, .group_bc = true, .cluster = true};
+    .rotate_residual = true, .rotate_inner = true, .gptq = true, .group_bc = true, .cluster = true, .int8_state = true};
 constexpr Ingredients kPaperA16 = {.rotate_residual = true, .gptq = true};
 
 }  // namespace
