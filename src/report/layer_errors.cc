@@ -22,7 +22,7 @@ std::vector<Series> collect(const Documents& documents, const ModelTable& models
   std::vector<Series> out;
   for (const Quantization& q : documents.quantizations) {
     const std::string name = model_name(q.output.empty() ? q.model : q.output);
-    Series series{name, models.series(name), {}};
+    Series series{name, models.series.find(name), {}};
     for (const Pass& pass : q.passes) {
       if (pass.layer >= 0 && std::isfinite(pass.relative_error)) series.errors[pass.layer] = 100 * pass.relative_error;
     }
@@ -58,7 +58,7 @@ std::string chart(const std::vector<Series>& all, int layers) {
       d += path_step(layer == last + 1 ? 'L' : 'M', layer_at(frame, layers, layer), y.at(error));
       last = layer;
     }
-    svg.path(d, "line " + series_class(series.index));
+    svg.path(d, (layers > 200 ? "line thin " : "line ") + series_class(series.index));
   }
   for (const Series& series : all) {
     for (const auto& [layer, error] : series.errors) {

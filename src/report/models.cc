@@ -120,19 +120,12 @@ ModelTable join_models(const Documents& documents) {
     }
   }
   for (const BenchRow& row : documents.bench) add_sized(row.model, row.recipe, row.weight_bytes, &out.rows);
+  for (const ModelRow& row : out.rows) {
+    if (!row.reference) out.series.index(row.name);
+  }
   out.prefill_setting = join_speed(documents, "pp", &ModelRow::prefill, &out.rows);
   out.decode_setting = join_speed(documents, "tg", &ModelRow::decode, &out.rows);
   return out;
-}
-
-size_t ModelTable::series(const std::string& name) const {
-  std::vector<std::string> seen;  // references are drawn nowhere
-  for (const ModelRow& row : rows) {
-    if (row.reference || std::find(seen.begin(), seen.end(), row.name) != seen.end()) continue;
-    if (row.name == name) break;
-    seen.push_back(row.name);
-  }
-  return seen.size();
 }
 
 std::string short_name(const std::string& name, const std::string& reference) {

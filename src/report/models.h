@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "report/documents.h"
+#include "report/names.h"
 
 namespace quamba2::report {
 
@@ -25,8 +26,7 @@ struct ModelTable {
   // such test.
   std::string prefill_setting, decode_setting;
 
-  // Colour and mark of a model, the same in every chart.
-  size_t series(const std::string& name) const;
+  Names series;  // colour and mark of a model, the same in every chart; references are drawn nowhere and have none
 };
 
 // Models are told apart by the last component of their path, which is what `bench` knows of them.

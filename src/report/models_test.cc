@@ -94,9 +94,9 @@ TEST(Models, TextsAreKeptApartAndRepetitionsTogether) {
   const ModelTable table = join_models(d);
   ASSERT_EQ(table.rows.size(), 5u);  // m, x, y on a.txt; m, x on b.txt
   EXPECT_EQ(row_of(table, "x").mean_kl, 0.3);
-  EXPECT_EQ(table.series("x"), 0u);
-  EXPECT_EQ(table.series("y"), 1u);
-  EXPECT_EQ(table.series("unknown"), 2u);
+  EXPECT_EQ(table.series.find("x"), 0u);
+  EXPECT_EQ(table.series.find("y"), 1u);
+  EXPECT_EQ(table.series.find("unknown"), 2u);
 }
 
 TEST(Models, SpeedsAreOfTheSettingThatMostModelsHave) {

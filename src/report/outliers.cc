@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "report/html.h"
+#include "report/names.h"
 #include "report/plot.h"
 #include "report/sections.h"
 
@@ -23,26 +24,19 @@ struct Edge {
   std::vector<Change> changes;
 };
 struct Outliers {
-  std::vector<std::string> passes;  // in the order in which they ran
+  Names passes;  // in the order in which they ran
   std::vector<Edge> edges;
   int layers = 0;
 };
 
-size_t index_of(const std::string& name, std::vector<std::string>* names) {
-  const auto at = std::find(names->begin(), names->end(), name);
-  if (at != names->end()) return static_cast<size_t>(at - names->begin());
-  names->push_back(name);
-  return names->size() - 1;
-}
-
 Outliers collect(const Quantization& q) {
   Outliers out;
-  std::vector<std::string> edge_names;
+  Names edges;
   for (const Pass& pass : q.passes) {
     if (pass.layer < 0 || pass.outliers.empty()) continue;
-    const size_t p = index_of(pass.pass, &out.passes);
+    const size_t p = out.passes.index(pass.pass);
     for (const Outlier& o : pass.outliers) {
-      const size_t e = index_of(o.edge, &edge_names);
+      const size_t e = edges.index(o.edge);
       if (e == out.edges.size()) out.edges.push_back({o.edge, {}});
       if (!std::isfinite(o.before) || !std::isfinite(o.after)) continue;
       out.edges[e].changes.push_back({pass.layer, p, o.before, o.after});
@@ -63,14 +57,14 @@ std::string chart(const Outliers& all, const Edge& edge) {
   draw_layer_axis(&svg, frame, all.layers);
   // The passes of a layer stand side by side in its slot.
   const double slot = (frame.right - frame.left) / all.layers,
-               step = 0.8 * slot / static_cast<double>(all.passes.size());
+               step = 0.8 * slot / static_cast<double>(all.passes.list().size());
   const double radius = std::clamp(step / 2.6, 1.0, 3.8);
   for (const Change& c : edge.changes) {
     const double x = layer_at(frame, all.layers, c.layer) +
-                     (static_cast<double>(c.pass) - 0.5 * static_cast<double>(all.passes.size() - 1)) * step;
-    svg.open(series_class(c.pass), fmt::format("{}, layer {}, {}\n{} → {}", edge.name, c.layer, all.passes[c.pass],
-                                               number(c.before), number(c.after)));
-    svg.line(x, y.at(c.before), x, y.at(c.after), "line");
+                     (static_cast<double>(c.pass) - 0.5 * static_cast<double>(all.passes.list().size() - 1)) * step;
+    svg.open(series_class(c.pass), fmt::format("{}, layer {}, {}\n{} → {}", edge.name, c.layer,
+                                               all.passes.list()[c.pass], number(c.before), number(c.after)));
+    svg.line(x, y.at(c.before), x, y.at(c.after), step < 4 ? "line thin" : "line");
     svg.mark(c.pass, x, y.at(c.before), radius, "hollow");
     svg.mark(c.pass, x, y.at(c.after), radius, "fill");
     svg.close();
@@ -83,7 +77,7 @@ std::string table(const Outliers& all) {
   out.column("edge", false).column("layer").column("pass", false).column("before").column("after");
   for (const Edge& edge : all.edges) {
     for (const Change& c : edge.changes) {
-      out.row({edge.name, std::to_string(c.layer), all.passes[c.pass], number(c.before), number(c.after)});
+      out.row({edge.name, std::to_string(c.layer), all.passes.list()[c.pass], number(c.before), number(c.after)});
     }
   }
   return details("Outliers, as a table", out.html());
@@ -98,7 +92,7 @@ std::string outlier_section(const Documents& documents) {
     const Outliers all = collect(q);
     if (all.edges.empty()) continue;
     std::vector<LegendEntry> names;
-    for (const std::string& pass : all.passes) names.push_back({pass, names.size()});
+    for (const std::string& pass : all.passes.list()) names.push_back({pass, names.size()});
     std::string charts = legend(names);
     for (const Edge& edge : all.edges) charts += heading("Outliers of " + edge.name) + chart(all, edge);
     html += details(model_name(q.output.empty() ? q.model : q.output), charts + table(all), first);

@@ -162,6 +162,25 @@ TEST(Page, ThousandLayers) {
   EXPECT_LT(html.size(), 3000000u);
 }
 
+// A made-up document must not stall the program: searching all names for each name took hours here.
+TEST(Page, TenThousandOfEverything) {
+  std::string others, layers, passes;
+  for (int i = 0; i < 10000; ++i) {
+    const char* comma = i ? "," : "";
+    others +=
+        fmt::format(R"({}{{"model":"m-{}","mean_kl":{},"weight_bytes":{}}})", comma, i, 1e-3 * (i % 97 + 1), i + 1);
+    layers += fmt::format("{}\"c{}\"", comma, i);
+    passes += fmt::format(
+        R"({}{{"part":"layer 0","pass":"p{}","seconds":1,"outliers":[{{"edge":"e","before":2,"after":1}}]}})", comma,
+        i);
+  }
+  const std::string html = page_of({R"({"kind":"comparison","a":{"model":"m"},"others":[)" + others + "]}",
+                                    R"({"kind":"search","budget":"size","best":{"layers":[)" + layers + "]}}",
+                                    R"({"kind":"quantization","model":"m","passes":[)" + passes + "]}"});
+  EXPECT_EQ(count(html, "class=\"fill rim "), 10000u);
+  EXPECT_TRUE(has(html, "layer 9999: c9999"));
+}
+
 TEST(Page, MorePassesThanColours) {
   std::string json = R"({"kind":"quantization","model":"m","passes":[)";
   for (int i = 0; i < 12; ++i)

@@ -46,7 +46,7 @@ std::string chart_of(const ModelTable& models, const std::string& group, const C
   for (const ModelRow& row : models.rows) {
     if (row.group != group || row.reference) continue;
     chart.points.push_back({row.*cost.member / unit.size, row.mean_kl, short_name(row.name, reference), tooltip_of(row),
-                            models.series(row.name), false});
+                            models.series.find(row.name), false});
   }
   return scatter(chart);
 }

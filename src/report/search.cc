@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "report/html.h"
+#include "report/names.h"
 #include "report/plot.h"
 #include "report/scatter.h"
 #include "report/sections.h"
@@ -15,13 +16,6 @@ namespace quamba2::report {
 namespace {
 
 constexpr size_t kMaxStrips = 40;  // more are in the table only
-
-size_t choice_index(const std::string& choice, std::vector<std::string>* choices) {
-  const auto at = std::find(choices->begin(), choices->end(), choice);
-  if (at != choices->end()) return static_cast<size_t>(at - choices->begin());
-  choices->push_back(choice);
-  return choices->size() - 1;
-}
 
 // "w4a8 × 3, w4a16 × 21": the choices along the layers, runs counted.
 std::string runs_text(const std::vector<std::string>& layers) {
@@ -41,8 +35,7 @@ std::string figures_of(const Point& p) {
   return out;
 }
 
-void draw_strip(Svg* svg, const Frame& f, double y, double height, const Point& p, size_t slots,
-                std::vector<std::string>* choices) {
+void draw_strip(Svg* svg, const Frame& f, double y, double height, const Point& p, size_t slots, Names* choices) {
   const auto x = [&](size_t layer) {
     return f.left + static_cast<double>(layer) / static_cast<double>(slots) * (f.right - f.left);
   };
@@ -50,7 +43,7 @@ void draw_strip(Svg* svg, const Frame& f, double y, double height, const Point& 
     for (end = begin; end < p.layers.size() && p.layers[end] == p.layers[begin];) ++end;
     const std::string where =
         end - begin == 1 ? fmt::format("layer {}", begin) : fmt::format("layers {} to {}", begin, end - 1);
-    svg->rect(x(begin), y, x(end) - x(begin), height, "piece " + series_class(choice_index(p.layers[begin], choices)),
+    svg->rect(x(begin), y, x(end) - x(begin), height, "piece " + series_class(choices->index(p.layers[begin])),
               where + ": " + p.layers[begin]);
   }
 }
@@ -73,7 +66,7 @@ std::vector<Strip> strips_of(const Search& s) {
   return out;
 }
 
-std::string strips(const Search& s, std::vector<std::string>* choices) {
+std::string strips(const Search& s, Names* choices) {
   const std::vector<Strip> all = strips_of(s);
   if (all.empty()) return "";
   constexpr double kRow = 22;
@@ -174,10 +167,10 @@ std::string search_section(const Documents& documents) {
   std::string html;
   for (const Search& s : documents.searches) {
     if (!s.model.empty()) html += heading(model_name(s.model));
-    std::vector<std::string> choices = s.choices;
+    Names choices(s.choices);
     const std::string drawn = strips(s, &choices);  // names choices that the list lacks
     std::vector<LegendEntry> names;
-    for (const std::string& choice : choices) names.push_back({choice, names.size()});
+    for (const std::string& choice : choices.list()) names.push_back({choice, names.size()});
     html += paragraph(about(s)) + (drawn.empty() ? "" : area_legend(names) + drawn) + plots(s) + table(s);
   }
   return section("search", "Search: what each layer is quantized with",

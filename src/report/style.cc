@@ -51,12 +51,13 @@ text{font-size:12px;fill:var(--ink)}
 .hollow{fill:var(--bg);stroke:var(--c);stroke-width:1.2}
 .ring{fill:none;stroke:var(--ink);stroke-width:1.6}
 .line{stroke:var(--c);stroke-width:1.6;fill:none;stroke-linejoin:round}
+.thin{stroke-width:.6}
 .piece{fill:var(--c);stroke:var(--bg);stroke-width:.75}
 .s0{--c:var(--s0)}.s1{--c:var(--s1)}.s2{--c:var(--s2)}.s3{--c:var(--s3)}
 .s4{--c:var(--s4)}.s5{--c:var(--s5)}.s6{--c:var(--s6)}.s7{--c:var(--s7)}
 footer{margin-top:3rem;font-size:.87rem}
 @media print{body{max-width:none;padding:0;font-size:11pt}nav{display:none}
-h2,h3{break-after:avoid}.picture,tr,ul.legend{break-inside:avoid}.scroll{overflow:visible}.picture svg{min-width:0}
+h2,h3,p,ul.legend,summary{break-after:avoid}.picture,tr,ul.legend{break-inside:avoid}.scroll{overflow:visible}.picture svg{min-width:0}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 )css";
 
