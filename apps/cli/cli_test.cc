@@ -292,12 +292,14 @@ TEST(Report, APageOfWhatOtherVerbsWrote) {
                                 "64", "--windows", "2", "--json"});
   const Outcome timed = run({"bench", quantized("w4a16"), "-p", "8", "-n", "2", "-r", "1", "-t", "1", "--json"});
   std::ofstream(folder + "/compare.json") << compared.out;
-  const std::vector<std::string> words = {"report", folder + "/compare.json", "-", "-o", out, "--title", "A <title>"};
+  const std::vector<std::string> words = {
+      "report", folder + "/compare.json", quantized("w4a16") + "/", "-", "-o", out, "--title", "A <title>"};
   const Outcome outcome = run(words, {timed.out, {}, {}});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("2 documents"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("3 documents"), std::string::npos) << outcome.out;
   const std::string html = slurp(out);
-  for (const char* part : {"<h1>A &lt;title&gt;</h1>", "demo-w4a16", "id=\"pareto\"", "id=\"speed\"", "</html>"})
+  for (const char* part : {"<h1>A &lt;title&gt;</h1>", "demo-w4a16", "demo-w4a16\nlayer 11: ", "id=\"outliers\"",
+                           "id=\"pareto\"", "id=\"speed\"", "</html>"})
     EXPECT_NE(html.find(part), std::string::npos) << part;
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 2);  // no temporary file stays
 
@@ -311,18 +313,6 @@ TEST(Report, APageOfWhatOtherVerbsWrote) {
   const std::string kept = slurp(out);
   EXPECT_EQ(run({"report", folder + "/compare.json", "-", "-o", out, "-f"}, {"{}", {}, {}}).code, 3);
   EXPECT_EQ(slurp(out), kept);
-}
-
-TEST(Report, AModelDirectoryStandsForItsQuantization) {
-  const std::string folder = scratch(), out = folder + "/page.html";
-  std::filesystem::create_directory(folder + "/m-w4a8");
-  std::ofstream(folder + "/m-w4a8/quantization.json")
-      << R"({"kind":"quantization","model":"m","output":"m-w4a8","recipe":"w4a8","passes":[
-            {"part":"layer 0","pass":"finished","seconds":1,"detail":"","relative_error":0.0625}]})";
-  for (const char* slash : {"", "/"}) {
-    ASSERT_EQ(run({"report", folder + "/m-w4a8" + slash, "-o", out, "-f"}).code, 0);
-    EXPECT_NE(slurp(out).find("layer 0: 6.25 %"), std::string::npos);
-  }
 }
 
 TEST(Completion, ScriptsOfEveryShell) {

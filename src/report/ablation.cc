@@ -42,10 +42,10 @@ std::string chart(const Ablation& a) {
 std::string table(const Ablation& a) {
   HtmlTable out;
   out.column("row", false).column("size").column("of BF16").column("perplexity").column("change").column("mean KL");
-  out.column("layer error").column("time");
+  out.column("same top token").column("layer error").column("time");
   for (const AblationRow& row : a.rows) {
     out.row({row.name, bytes_text(row.weight_bytes), fixed(row.of_bf16, 3), fixed(row.perplexity, 2),
-             change_text(row.ppl_increase_percent), number(row.mean_kl),
+             change_text(row.ppl_increase_percent), number(row.mean_kl), percent_text(row.same_top_token),
              std::isfinite(row.layer_error) ? number(100 * row.layer_error) + " %" : number(kUnknown),
              seconds_text(row.seconds)});
   }

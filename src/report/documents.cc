@@ -44,6 +44,10 @@ void read_quantization(const Reader& r, Documents* documents) {
   Quantization out;
   out.model = r.text("model");
   out.output = r.text("output");
+  if (out.output.empty() && base_name(r.file()) == "quantization.json") {
+    const std::string directory = base_name(parent_path(r.file()));
+    if (directory.find_first_not_of("./") != std::string::npos) out.output = directory;  // "." tells nothing
+  }
   out.recipe = r.text("recipe");
   out.preset = r.text("preset");
   if (out.output.empty() && out.model.empty()) refuse(r.place("output"), "neither model nor output is named");
@@ -105,14 +109,20 @@ void read_bench(const std::vector<Reader>& rows, Documents* documents) {
   }
 }
 
+// Zero stands for a speed that was not measured.
+double speed(const Reader& r, std::string_view key) {
+  const double out = r.number(key, 0, 1e12);
+  return out > 0 ? out : kUnknown;
+}
+
 Point read_point(const Reader& r) {
   Point out;
   out.name = r.text("name");
   out.layers = r.texts("layers", kMaxLayers);
   out.mean_kl = r.number("mean_kl", -1, 1e6);
   out.weight_bytes = r.at_least_zero("weight_bytes");
-  out.prefill_tokens_per_second = r.number("prefill_tokens_per_second", 0, 1e12);
-  out.decode_tokens_per_second = r.number("decode_tokens_per_second", 0, 1e12);
+  out.prefill_tokens_per_second = speed(r, "prefill_tokens_per_second");
+  out.decode_tokens_per_second = speed(r, "decode_tokens_per_second");
   return out;
 }
 
@@ -147,6 +157,7 @@ void read_ablation(const Reader& r, Documents* documents) {
     line.perplexity = row.number("perplexity", 0, kMaxRatio);
     line.ppl_increase_percent = row.number("ppl_increase_percent", -100, kMaxRatio);
     line.mean_kl = row.number("mean_kl", -1, 1e6);
+    line.same_top_token = row.number("same_top_token", 0, 1);
     line.layer_error = row.number("layer_error", 0, kMaxRatio);
     line.seconds = row.number("seconds", 0, 1e9);
     out.rows.push_back(std::move(line));
@@ -195,5 +206,10 @@ void add_document(const std::string& name, std::string_view json, Documents* doc
 }
 
 std::string model_name(const std::string& path) { return base_name(path); }
+
+std::string result_name(const Quantization& q) {
+  if (!q.output.empty()) return model_name(q.output);
+  return model_name(q.model) + (q.recipe.empty() ? " quantized" : "-" + q.recipe);
+}
 
 }  // namespace quamba2::report

@@ -26,7 +26,8 @@ struct Pass {
 };
 
 struct Quantization {
-  std::string model, output, recipe, preset;
+  std::string model, recipe, preset;
+  std::string output;  // the directory; of a file quantization.json that names none, the one it lies in
   double bytes_before = kUnknown, bytes_after = kUnknown;
   std::vector<Pass> passes;
 };
@@ -72,7 +73,7 @@ struct Search {
 struct AblationRow {
   std::string name;
   double weight_bytes = kUnknown, of_bf16 = kUnknown, perplexity = kUnknown, ppl_increase_percent = kUnknown;
-  double mean_kl = kUnknown, layer_error = kUnknown, seconds = kUnknown;
+  double mean_kl = kUnknown, same_top_token = kUnknown, layer_error = kUnknown, seconds = kUnknown;
 };
 
 struct Ablation {
@@ -99,5 +100,7 @@ void add_document(const std::string& name, std::string_view json, Documents* doc
 
 // The last component of a path: what a model is called on the page.
 std::string model_name(const std::string& path);
+// What came out of a quantization.
+std::string result_name(const Quantization& quantization);
 
 }  // namespace quamba2::report

@@ -52,6 +52,20 @@ TEST(Documents, Quantization) {
   EXPECT_EQ(d.sources.at(0).kind, "quantization");
 }
 
+TEST(Documents, TheResultOfAQuantizationHasAName) {
+  const auto name = [](const std::string& file, const std::string& rest) {
+    Documents d;
+    add_document(file, R"({"kind":"quantization","model":"models/m")" + rest + "}", &d);
+    return result_name(d.quantizations.at(0));
+  };
+  EXPECT_EQ(name("a.json", R"(,"output":"out/m-w4a8/")"), "m-w4a8");
+  EXPECT_EQ(name("out/small/quantization.json", R"(,"recipe":"w4a8")"), "small");
+  EXPECT_EQ(name("out/small/quantization.json", R"(,"output":"m-w4a8")"), "m-w4a8");
+  EXPECT_EQ(name("./quantization.json", R"(,"recipe":"w4a8")"), "m-w4a8");
+  EXPECT_EQ(name("../quantization.json", R"(,"recipe":"w4a8")"), "m-w4a8");
+  EXPECT_EQ(name("a.json", ""), "m quantized");
+}
+
 TEST(Documents, LayersAreNumbersOfFewDigits) {
   for (const auto& [part, layer] : std::vector<std::pair<std::string, int>>{{"layer 0", 0},
                                                                             {"layer 9999", 9999},
@@ -91,10 +105,11 @@ TEST(Documents, BenchBareAndAsAnObject) {
 
 TEST(Documents, SearchAndAblation) {
   const Documents d = read(R"({"kind":"search","model":"m","budget":"decode","limit":20,"choices":["a","b"],
-    "best":{"name":"x","layers":["a","b"],"mean_kl":0.1},"uniform":[{"name":"a"}],"front":[{"layers":["b","b"]},{}]})");
+    "best":{"name":"x","layers":["a","b"],"mean_kl":0.1},"uniform":[{"name":"a","decode_tokens_per_second":0}],"front":[{"layers":["b","b"]},{}]})");
   ASSERT_EQ(d.searches.size(), 1u);
   EXPECT_EQ(d.searches[0].best.layers, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(d.searches[0].front.size(), 2u);
+  EXPECT_TRUE(std::isnan(d.searches[0].uniform.at(0).decode_tokens_per_second));
   const Documents e = read(R"({"kind":"ablation","rows":[{"name":"no gptq","mean_kl":0.1,"layer_error":0.2}]})");
   EXPECT_EQ(e.ablations.at(0).rows.at(0).layer_error, 0.2);
 }

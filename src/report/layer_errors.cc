@@ -21,7 +21,7 @@ struct Series {
 std::vector<Series> collect(const Documents& documents, const ModelTable& models) {
   std::vector<Series> out;
   for (const Quantization& q : documents.quantizations) {
-    const std::string name = model_name(q.output.empty() ? q.model : q.output);
+    const std::string name = result_name(q);
     Series series{name, models.series.find(name), {}};
     for (const Pass& pass : q.passes) {
       if (pass.layer >= 0 && std::isfinite(pass.relative_error)) series.errors[pass.layer] = 100 * pass.relative_error;

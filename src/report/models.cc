@@ -114,9 +114,9 @@ ModelTable join_models(const Documents& documents) {
   for (const Comparison& c : documents.comparisons) add_comparison(c, &out.rows);
   for (const Quantization& q : documents.quantizations) {
     add_sized(q.model, "", q.bytes_before, &out.rows);
-    add_sized(q.output, recipe_text(q), q.bytes_after, &out.rows);
+    add_sized(result_name(q), recipe_text(q), q.bytes_after, &out.rows);
     for (ModelRow& row : out.rows) {  // the preset is known here alone
-      if (row.name == model_name(q.output) && row.recipe == q.recipe) row.recipe = recipe_text(q);
+      if (row.name == result_name(q) && row.recipe == q.recipe) row.recipe = recipe_text(q);
     }
   }
   for (const BenchRow& row : documents.bench) add_sized(row.model, row.recipe, row.weight_bytes, &out.rows);

@@ -95,7 +95,7 @@ std::string outlier_section(const Documents& documents) {
     for (const std::string& pass : all.passes.list()) names.push_back({pass, names.size()});
     std::string charts = legend(names);
     for (const Edge& edge : all.edges) charts += heading("Outliers of " + edge.name) + chart(all, edge);
-    html += details(model_name(q.output.empty() ? q.model : q.output), charts + table(all), first);
+    html += details(result_name(q), charts + table(all), first);
     first = false;
   }
   return section(

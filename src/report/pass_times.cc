@@ -25,7 +25,7 @@ std::vector<Times> collect(const Documents& documents, std::vector<std::string>*
   std::vector<Times> out;
   std::map<std::string, double> all;
   for (const Quantization& q : documents.quantizations) {
-    Times times{model_name(q.output.empty() ? q.model : q.output), {}, 0};
+    Times times{result_name(q), {}, 0};
     for (const Pass& pass : q.passes) {
       if (!std::isfinite(pass.seconds)) continue;
       if (!all.count(pass.pass)) passes->push_back(pass.pass);

@@ -33,7 +33,7 @@ std::string pass_table(const Quantization& q) {
     table.row({pass.part, pass.pass, number(pass.seconds),
                std::isfinite(pass.relative_error) ? number(100 * pass.relative_error) + " %" : "", pass.detail});
   }
-  return details("Every pass of " + model_name(q.output.empty() ? q.model : q.output), table.html());
+  return details("Every pass of " + result_name(q), table.html());
 }
 
 }  // namespace

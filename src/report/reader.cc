@@ -37,7 +37,7 @@ const std::string& text_of(const Json& v, const std::string& where) {
 
 void refuse(const std::string& where, const std::string& why) {
   throw Error(ErrorCode::kModelFile, "not a document for a report", where, why,
-              "give files that quantize, compare, bench, search or ablate wrote with --json");
+              "give what quantize, compare, bench, search or ablation wrote with --json");
 }
 
 Reader::Reader(const Json& object, std::string file, std::string path)

@@ -27,6 +27,7 @@ class Reader {
   // The objects of a list; empty where it is absent.
   std::vector<Reader> objects(std::string_view key, size_t most) const;
   Reader required_object(std::string_view key) const;
+  const std::string& file() const { return file_; }
   // The place of a member, for a message.
   std::string place(std::string_view key) const { return file_ + ": " + inner(key); }
 

@@ -105,7 +105,21 @@ Scale Scale::logarithmic(std::span<const double> values, Pixels pixels) {
     if (labelled || decades <= room)
       out.ticks_.push_back({mark(i), out.at(mark(i)), labelled ? number(mark(i), 1) : ""});
   }
+  if (last - first <= 3) out.add_between(mark(first), mark(last));
   return out;
+}
+
+void Scale::add_between(double low, double high) {
+  // Whole multiples of the powers of ten; numbers only where they stand clear of the others.
+  const double power = std::pow(10.0, std::floor(std::log10(low) + 1e-9));
+  for (int m = 1; m * power < high * (1 - 1e-9); m += m < 10 ? 1 : 10) {
+    const double value = m * power, place = at(value);
+    if (value <= low * (1 + 1e-9)) continue;
+    double gap = kMarkPixels;
+    for (const Tick& tick : ticks_)
+      gap = std::min(gap, std::abs(tick.at - place) - (tick.text.empty() ? -kMarkPixels : 0));
+    if (gap > 1) ticks_.push_back({value, place, gap >= kMarkPixels ? number(value, 1) : ""});
+  }
 }
 
 double Scale::place(double value) const {

@@ -36,7 +36,8 @@ class Scale {
 
  private:
   Scale(Pixels pixels, bool log) : pixels_(pixels), base_(pixels.low), log_(log) {}
-  double place(double value) const;  // linear in the value or its logarithm
+  void add_between(double low, double high);  // more marks on a logarithmic axis of about a decade
+  double place(double value) const;           // linear in the value or its logarithm
 
   Pixels pixels_;
   double low_ = 0, high_ = 1;  // the domain, logarithms where log_

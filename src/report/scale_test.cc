@@ -34,12 +34,28 @@ TEST(Scale, LinearMarksAreOneTwoFive) {
 TEST(Scale, LogarithmicMarksAreDecadesOrFiner) {
   EXPECT_EQ(labels(Scale::logarithmic(std::vector{0.0013, 0.0287}, {300, 0})),
             (Labels{"0.001", "0.002", "0.005", "0.01", "0.02", "0.05"}));
-  EXPECT_EQ(labels(Scale::logarithmic(std::vector{0.0079, 0.0091}, {300, 0})), (Labels{"0.005", "0.01"}));
+  EXPECT_EQ(labels(Scale::logarithmic(std::vector{0.0079, 0.0091}, {300, 0})),
+            (Labels{"0.005", "0.01", "0.006", "0.007", "0.008", "0.009"}));
   EXPECT_EQ(labels(Scale::logarithmic(std::vector{1e-6, 1.0}, {200, 0})),
             (Labels{"1e-6", "1e-5", "0.0001", "0.001", "0.01", "0.1", "1"}));
   const Scale wide = Scale::logarithmic(std::vector{1e-40, 1e40}, {200, 0});
   EXPECT_GE(labels(wide).size(), 3u);
   EXPECT_LE(labels(wide).size(), 8u);
+}
+
+TEST(Scale, NumbersOfANarrowLogarithmicAxisStandClear) {
+  for (const auto& [low, high] : std::vector<std::pair<double, double>>{{0.021, 0.045}, {0.1, 0.9}, {3, 60}, {7, 7}}) {
+    const Scale scale = Scale::logarithmic(std::vector{low, high}, {300, 0});
+    EXPECT_GE(labels(scale).size(), 4u) << low;
+    for (const Tick& a : scale.ticks()) {
+      for (const Tick& b : scale.ticks()) {
+        if (&a == &b) continue;
+        EXPECT_NE(a.value, b.value);
+        if (a.text.empty() || b.text.empty()) continue;
+        EXPECT_GE(std::abs(a.at - b.at), 15) << a.text << " " << b.text;
+      }
+    }
+  }
 }
 
 TEST(Scale, ZeroHasAPlaceOnALogarithmicAxis) {

@@ -30,52 +30,77 @@ constexpr Place kPlaces[] = {
     {-8, -8, Svg::Anchor::kEnd},   {-8, 16, Svg::Anchor::kEnd},    {0, -24, Svg::Anchor::kMiddle},
     {0, 33, Svg::Anchor::kMiddle}, {16, -22, Svg::Anchor::kStart}, {16, 30, Svg::Anchor::kStart}};
 
+double radius_of(const ScatterPoint& p) { return p.ringed ? kRadius + 4 : kRadius; }
+
+// A ring moves the places out.
+Place moved(Place place, const ScatterPoint& p) {
+  const double more = radius_of(p) - kRadius;
+  place.dx += place.dx > 0 ? more : place.dx < 0 ? -more : 0;
+  if (place.dx == 0) place.dy += place.dy > 0 ? more : -more;
+  return place;
+}
+
 Box box_of(const Place& place, double x, double y, double width) {
   const double shift = place.anchor == Svg::Anchor::kStart ? 0 : place.anchor == Svg::Anchor::kEnd ? width : width / 2;
   const double left = x + place.dx - shift, base = y + place.dy;
   return {left, base - 11, left + width, base + 3};
 }
 
-void draw_labels(Svg* svg, const Frame& f, const std::vector<ScatterPoint>& points, const Scale& across,
-                 const Scale& upwards) {
-  std::vector<Box> taken;
+struct Pixel {
+  double x, y;
+};
+
+// The best quality that a cost buys is constant up to the next point of the front.
+std::vector<Pixel> step_line(const std::vector<ScatterPoint>& points, bool more_is_better, const Scale& across,
+                             const Scale& upwards) {
+  std::vector<Pixel> out;
+  for (const size_t i : front_of(points, more_is_better)) {
+    const Pixel next{across.at(points[i].x), upwards.at(points[i].y)};
+    if (!out.empty()) out.push_back(more_is_better ? Pixel{out.back().x, next.y} : Pixel{next.x, out.back().y});
+    out.push_back(next);
+  }
+  return out;
+}
+
+bool meets_any(const Box& box, const std::vector<Box>& taken) {
+  return std::any_of(taken.begin(), taken.end(), [&](const Box& b) { return b.meets(box); });
+}
+
+// Labels stand clear of marks and of each other, and of the line where they can.
+void draw_labels(Svg* svg, const Frame& f, const std::vector<ScatterPoint>& points, const std::vector<Pixel>& line,
+                 const Scale& across, const Scale& upwards) {
+  std::vector<Box> taken, lines;
   for (const ScatterPoint& p : points) {
     if (!drawn(p)) continue;
-    const double x = across.at(p.x), y = upwards.at(p.y);
-    taken.push_back({x - kRadius - 1, y - kRadius - 1, x + kRadius + 1, y + kRadius + 1});
+    const double x = across.at(p.x), y = upwards.at(p.y), r = radius_of(p) + 1;
+    taken.push_back({x - r, y - r, x + r, y + r});
+  }
+  for (size_t i = 1; i < line.size(); ++i) {
+    const auto [left, right] = std::minmax(line[i - 1].x, line[i].x);
+    const auto [top, bottom] = std::minmax(line[i - 1].y, line[i].y);
+    lines.push_back({left - 1, top - 1, right + 1, bottom + 1});
   }
   size_t labels = 0;
   for (const ScatterPoint& p : points) {
     if (!drawn(p) || p.label.empty() || ++labels > kMaxLabels) continue;
     const std::string text = shortened(p.label, 32);
     const double x = across.at(p.x), y = upwards.at(p.y), width = text_width(text, kLabelSize);
-    for (const Place& place : kPlaces) {
+    const auto fits = [&](const Place& place, bool clear_of_line) {
       const Box box = box_of(place, x, y, width);
       const bool inside = box.left >= f.left && box.right <= kWidth && box.top >= 0 && box.bottom <= f.bottom;
-      if (!inside || std::any_of(taken.begin(), taken.end(), [&](const Box& b) { return b.meets(box); })) continue;
-      svg->text(x + place.dx, y + place.dy, place.anchor, "label halo", text);
-      taken.push_back(box);
-      break;
+      return inside && !meets_any(box, taken) && !(clear_of_line && meets_any(box, lines));
+    };
+    bool done = false;
+    for (const bool clear_of_line : {true, false}) {
+      for (const Place& at : kPlaces) {
+        const Place place = moved(at, p);
+        if (done || !fits(place, clear_of_line)) continue;
+        svg->text(x + place.dx, y + place.dy, place.anchor, "label halo", text);
+        taken.push_back(box_of(place, x, y, width));
+        done = true;
+      }
     }
   }
-}
-
-// The best quality that a cost buys is constant up to the next point of the front.
-std::string step_line(const std::vector<ScatterPoint>& points, bool more_is_better, const Scale& across,
-                      const Scale& upwards) {
-  std::string d;
-  double last_x = 0, last_y = 0;
-  for (const size_t i : front_of(points, more_is_better)) {
-    const double x = across.at(points[i].x), y = upwards.at(points[i].y);
-    if (d.empty()) {
-      d = path_step('M', x, y);
-    } else {
-      d += more_is_better ? path_step('L', last_x, y) : path_step('L', x, last_y);
-      d += path_step('L', x, y);
-    }
-    last_x = x, last_y = y;
-  }
-  return d;
 }
 
 // A limit far from all points would push them together: then the text alone tells it.
@@ -124,14 +149,17 @@ std::string scatter(const ScatterChart& chart) {
     svg.line(x, frame.top, x, frame.bottom, "limit");
     svg.text(x + 5, frame.bottom - 6, Svg::Anchor::kStart, "tick halo", "limit");
   }
-  svg.path(step_line(chart.points, chart.more_is_better, across, upwards), "front");
+  const std::vector<Pixel> line = step_line(chart.points, chart.more_is_better, across, upwards);
+  std::string d;
+  for (const Pixel& at : line) d += path_step(d.empty() ? 'M' : 'L', at.x, at.y);
+  svg.path(d, "front");
   for (const ScatterPoint& p : chart.points) {
     if (!drawn(p)) continue;
     const double x = across.at(p.x), y = upwards.at(p.y);
-    if (p.ringed) svg.mark(0, x, y, kRadius + 4, "ring");
+    if (p.ringed) svg.mark(0, x, y, radius_of(p), "ring");
     svg.mark(p.series, x, y, kRadius, "fill rim " + series_class(p.series), p.tooltip);
   }
-  draw_labels(&svg, frame, chart.points, across, upwards);
+  draw_labels(&svg, frame, chart.points, line, across, upwards);
   return std::move(svg).finish();
 }
 

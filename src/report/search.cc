@@ -74,7 +74,7 @@ std::string strips(const Search& s, Names* choices) {
   double left = 60;
   for (const Strip& strip : all) {
     slots = std::max(slots, strip.point->layers.size());
-    left = std::max(left, 16 + text_width(shortened(strip.name, 24), 12));
+    left = std::max(left, 16 + text_width(shortened(strip.name, 30), 12));
   }
   const Frame frame{left, 24, 580, 24 + kRow * static_cast<double>(all.size()) + (all[0].best ? 8 : 0)};
   Svg svg(720, frame.bottom + 46, "What each layer is quantized with");
@@ -83,7 +83,7 @@ std::string strips(const Search& s, Names* choices) {
   double y = frame.top;
   for (const Strip& strip : all) {
     const char* style = strip.best ? "label strong" : "label";
-    svg.text(frame.left - 8, y + 15, Svg::Anchor::kEnd, style, shortened(strip.name, 24),
+    svg.text(frame.left - 8, y + 15, Svg::Anchor::kEnd, style, shortened(strip.name, 30),
              strip.name + "\n" + figures_of(*strip.point));
     draw_strip(&svg, frame, y + 2, kRow - 4, *strip.point, slots, choices);
     svg.text(frame.right + 66, y + 15, Svg::Anchor::kEnd, style, number(strip.point->mean_kl));
