@@ -43,6 +43,7 @@ Program::Program() {
   add_tokenize_verb(this);
   add_eval_verbs(this);
   add_bench_verb(this);
+  add_report_verb(this);
   add_random_verb(this);
   add_other_verbs(this);
 }

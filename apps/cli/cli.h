@@ -79,6 +79,7 @@ void add_tokenize_verb(Program* program);
 void add_eval_verbs(Program* program);
 void add_eval_tasks_verb(Program* program, CLI::App* eval);
 void add_bench_verb(Program* program);
+void add_report_verb(Program* program);
 void add_random_verb(Program* program);
 void add_search_verbs(Program* program);
 void add_other_verbs(Program* program);

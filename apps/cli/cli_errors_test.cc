@@ -76,6 +76,12 @@ TEST(Errors, FilesAndModels) {
   const std::string m = demo(), gone = scratch() + "/gone", empty = scratch();
   std::ofstream(empty + "/no-model.txt") << "text";
   expect_faults({
+      {{"report", gone, "-o", "/tmp/x.html"}, 3, {gone}},
+      {{"report", empty, "-o", "/tmp/x.html"}, 3, {empty, "no quantization.json"}},
+      {{"report", empty + "/no-model.txt", "-o", "/tmp/x.html"}, 3, {"no-model.txt", "invalid JSON"}},
+      {{"report", gone, "-o", empty}, 2, {empty, "a report is one file"}},
+      {{"report", gone, "-o", gone + "/x.html"}, 1, {"cannot write --output", gone}},
+      {{"report", "-o", "/tmp/x.html"}, 2, {"missing INPUT"}},
       {{"inspect", gone}, 3, {gone}},
       {{"inspect", empty}, 3, {}},
       {{"tokenize", gone, "a"}, 3, {gone}},

@@ -18,7 +18,7 @@ using nlohmann::json;
 const std::vector<std::vector<std::string>> kVerbs = {
     {},           {"inspect"},    {"explain"},     {"quantize"},      {"recipes"},  {"generate"},
     {"tokenize"}, {"eval"},       {"eval", "ppl"}, {"eval", "tasks"}, {"compare"},  {"bench"},
-    {"version"},  {"completion"}, {"random"},      {"search"},        {"ablation"},
+    {"version"},  {"completion"}, {"random"},      {"search"},        {"ablation"}, {"report"},
 };
 
 std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
@@ -284,6 +284,35 @@ TEST(Bench, Formats) {
   EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 3);
   EXPECT_EQ(json::parse(lines.substr(0, lines.find('\n')))["test"], "pp16");
   EXPECT_EQ(run(with(words, {"-o", "csv"})).out.rfind("model,size,", 0), 0u);
+}
+
+TEST(Report, APageOfWhatOtherVerbsWrote) {
+  const std::string folder = scratch(), out = folder + "/page.html";
+  const Outcome compared = run({"compare", demo(), quantized("w4a16"), "--text", demo_file("eval.txt"), "--window",
+                                "64", "--windows", "2", "--json"});
+  const Outcome timed = run({"bench", quantized("w4a16"), "-p", "8", "-n", "2", "-r", "1", "-t", "1", "--json"});
+  std::ofstream(folder + "/compare.json") << compared.out;
+  const std::vector<std::string> words = {
+      "report", folder + "/compare.json", quantized("w4a16") + "/", "-", "-o", out, "--title", "A <title>"};
+  const Outcome outcome = run(words, {timed.out, {}, {}});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("3 documents"), std::string::npos) << outcome.out;
+  const std::string html = slurp(out);
+  for (const char* part : {"<h1>A &lt;title&gt;</h1>", "demo-w4a16", "demo-w4a16\nlayer 11: ", "id=\"outliers\"",
+                           "id=\"pareto\"", "id=\"speed\"", "</html>"})
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 2);  // no temporary file stays
+
+  const Outcome refused = run(words, {timed.out, {}, {}});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("--force"), std::string::npos) << refused.err;
+  const Outcome forced = run({"report", folder + "/compare.json", "-o", out, "-f", "--json"});
+  EXPECT_EQ(forced.code, 0) << forced.err;
+  EXPECT_EQ(json::parse(forced.out)["documents"], 1);
+  EXPECT_EQ(slurp(out).find("id=\"speed\""), std::string::npos);
+  const std::string kept = slurp(out);
+  EXPECT_EQ(run({"report", folder + "/compare.json", "-", "-o", out, "-f"}, {"{}", {}, {}}).code, 3);
+  EXPECT_EQ(slurp(out), kept);
 }
 
 TEST(Completion, ScriptsOfEveryShell) {

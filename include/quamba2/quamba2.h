@@ -10,6 +10,7 @@
 #include "quamba2/model.h"
 #include "quamba2/quantize.h"
 #include "quamba2/random_model.h"
+#include "quamba2/report.h"
 #include "quamba2/search.h"
 #include "quamba2/tasks.h"
 #include "quamba2/text_file.h"
