@@ -120,6 +120,24 @@ TEST(Ingredients, AreChosenByName) {
   EXPECT_NE(unknown.err.find("unknown ingredient magic"), std::string::npos) << unknown.err;
 }
 
+// Passes are reported with what they do to outliers: a rotation changes what it turns, and nothing else.
+TEST(QuantizationJson, LiesBesideTheWeights) {
+  const std::string path = scratch() + "/out";
+  ASSERT_EQ(run(with(small("quantize", path), {"-r", "w4a16"})).code, 0);
+  const json j = json::parse(slurp(path + "/quantization.json"));
+  EXPECT_EQ(j["recipe"], "w4a16");
+  int seen = 0;
+  for (const json& pass : j["passes"]) {
+    for (const json& o : pass.value("outliers", json::array())) {
+      const double before = o["before"], after = o["after"];
+      const bool turned = pass["pass"] == "rotate_inner" ? o["edge"] == "out_proj" : o["edge"] == "in_proj";
+      if (!turned) EXPECT_NEAR(after, before, 1e-3 * before) << pass["part"] << pass["pass"] << o["edge"];
+      if (turned && pass["pass"] == "rotate_inner") EXPECT_LT(after, before), ++seen;
+    }
+  }
+  EXPECT_EQ(seen, 12);
+}
+
 TEST(Calibration, JsonLinesAreDocuments) {
   const std::string place = scratch();
   const auto made = [&](const std::string& text) {

@@ -96,26 +96,34 @@ void Calibration::rotate() {
   for (auto& rows : stream_) turn_rows(&rows, width_, false);
 }
 
-void Calibration::run(const Graph& part, size_t windows, int64_t piece, const Tap& tap, const Visit& after) const {
+void Calibration::run(const Graph& part, int64_t piece, const Tap& tap, const Visit& after) const {
+  run(part, stream_, piece, tap, after);
+}
+
+void Calibration::run(const Graph& part, const Rows& from, int64_t piece, const Tap& tap, const Visit& after) const {
   const auto most = static_cast<int32_t>(piece);
   Executor executor(part, backend_, {.max_tokens = most, .max_selected = 1, .max_sequences = 1});
   if (tap) executor.set_tap(tap);
-  for (size_t w = 0; w < std::min(windows, stream_.size()); ++w) {
+  for (size_t w = 0; w < from.size(); ++w) {
     executor.reset_state(0);
     if (poll_) poll_();
     const auto tokens = static_cast<int64_t>(ids_[w].size());
     for (int64_t at = 0; at < tokens; at += piece) {
       const int64_t n = std::min(piece, tokens - at);
       const Segment segment{0, static_cast<int32_t>(n), 0};
-      executor.run_part({stream_[w].data() + at * width_, static_cast<size_t>(n * width_)}, {&segment, 1});
+      executor.run_part({from[w].data() + at * width_, static_cast<size_t>(n * width_)}, {&segment, 1});
       if (after) after(executor, w, at, n);
     }
   }
 }
 
+Calibration::Rows Calibration::first_windows(size_t count) const {
+  return {stream_.begin(), stream_.begin() + static_cast<ptrdiff_t>(std::min(count, stream_.size()))};
+}
+
 void Calibration::advance(const Graph& part) {
   std::vector<std::vector<float>> next(stream_.size());
-  run(part, stream_.size(), kPiece, {}, [&](Executor& executor, size_t w, int64_t, int64_t count) {
+  run(part, kPiece, {}, [&](Executor& executor, size_t w, int64_t, int64_t count) {
     const float* rows = output_of(executor);
     next[w].insert(next[w].end(), rows, rows + count * width_);
   });
@@ -142,7 +150,7 @@ Ranges Calibration::observe(const Graph& part, const Wanted& wanted) const {
     for (int32_t s : wanted.states) observer.see_state(s, executor.plan().states[static_cast<size_t>(s)]);
     if (first + count == static_cast<int64_t>(ids_[w].size())) observer.end_window();
   };
-  run(part, stream_.size(), wanted.states.empty() ? kPiece : kStatePiece, tap, after);
+  run(part, wanted.states.empty() ? kPiece : kStatePiece, tap, after);
   return observer.finish();
 }
 
@@ -155,7 +163,7 @@ Hessian Calibration::hessian(const Graph& part, EdgeId edge) const {
     return out;
   }
   std::vector<float> buffer;
-  run(up_to(part, edge), stream_.size(), kPiece, {}, [&](Executor& executor, size_t, int64_t, int64_t count) {
+  run(up_to(part, edge), kPiece, {}, [&](Executor& executor, size_t, int64_t, int64_t count) {
     Operand values = executor.logits_operand();
     values.values.dim[0] = static_cast<int32_t>(count);
     out.add(&dense, rows_of(values, &buffer), count);
@@ -164,14 +172,15 @@ Hessian Calibration::hessian(const Graph& part, EdgeId edge) const {
 }
 
 double Calibration::relative_error(const Graph& a, const Graph& b, bool head) const {
+  const Rows windows = first_windows(kErrorWindows);
   std::vector<float> outputs;
-  run(a, kErrorWindows, kPiece, {}, [&](Executor& executor, size_t, int64_t, int64_t count) {
+  run(a, windows, kPiece, {}, [&](Executor& executor, size_t, int64_t, int64_t count) {
     const float* rows = output_of(executor);
     outputs.insert(outputs.end(), rows, rows + count * executor.table_rows());
   });
   double error = 0, size = 0;
   size_t seen = 0;
-  run(b, kErrorWindows, kPiece, {}, [&](Executor& executor, size_t w, int64_t first, int64_t count) {
+  run(b, windows, kPiece, {}, [&](Executor& executor, size_t w, int64_t first, int64_t count) {
     const float* rows = output_of(executor);
     const float* input = head ? nullptr : stream_[w].data() + first * width_;
     for (int64_t i = 0; i < count * executor.table_rows(); ++i, ++seen) {
@@ -183,7 +192,7 @@ double Calibration::relative_error(const Graph& a, const Graph& b, bool head) co
   return std::sqrt(error / std::max(size, 1e-300));
 }
 
-std::map<std::string, double> Calibration::peaks(const Graph& part) const {
+std::map<std::string, double> Calibration::peaks(const Graph& part, bool rotated) const {
   if (ids_.empty()) return {};
   const std::map<EdgeId, std::string> readers = readers_of(part);
   struct Seen {
@@ -204,7 +213,11 @@ std::map<std::string, double> Calibration::peaks(const Graph& part) const {
     std::vector<float> buffer;
     see(id, rows_of(values, &buffer), static_cast<int64_t>(values.values.dim[0]) * edge.columns);
   };
-  run(part, kPeakWindows, kPiece, tap, {});
+  Rows windows = first_windows(kPeakWindows);
+  for (auto& rows : windows) {
+    if (rotated != rotated_) turn_rows(&rows, width_, rotated_);
+  }
+  run(part, windows, kPiece, tap, {});
   std::map<std::string, double> out;
   for (const auto& [edge, s] : seen) {
     if (s.squares > 0) out[readers.at(edge)] = s.largest / std::sqrt(s.squares / s.count);

@@ -54,8 +54,8 @@ class Calibration {
   double relative_error(const Graph& a, const Graph& b, bool head) const;
 
   // How far activations stick out: the largest magnitude over the root mean square of what each linear and scan of the
-  // part reads, on the first windows. By the reader's name ("in_proj", "scan x"). Empty without windows.
-  std::map<std::string, double> peaks(const Graph& part) const;
+  // part reads, on the first windows. By the reader's name ("in_proj", "scan x"). Empty without windows. `rotated`: the part reads a rotated stream.
+  std::map<std::string, double> peaks(const Graph& part, bool rotated) const;
 
   // Output for a short run of random inputs (of the original model, in its own basis): what a pass that keeps the function
   // may not move.
@@ -70,13 +70,16 @@ class Calibration {
 
  private:
   using Visit = std::function<void(Executor& executor, size_t window, int64_t first, int64_t count)>;
-  // Runs the part over `windows` windows, `piece` tokens a call.
-  void run(const Graph& part, size_t windows, int64_t piece, const Tap& tap, const Visit& after) const;
+  using Rows = std::vector<std::vector<float>>;  // a window: [T, D]
+  // Runs the part over windows, `piece` tokens a call: all of the stream, or what `from` holds.
+  void run(const Graph& part, int64_t piece, const Tap& tap, const Visit& after) const;
+  void run(const Graph& part, const Rows& from, int64_t piece, const Tap& tap, const Visit& after) const;
+  Rows first_windows(size_t count) const;
   void require_windows() const;
 
   std::shared_ptr<const Backend> backend_;
   std::vector<std::vector<int32_t>> ids_;
-  std::vector<std::vector<float>> stream_;  // a window: [T, D]
+  Rows stream_;
   int64_t width_ = 0;
   bool rotated_ = false;
   std::function<void()> poll_;

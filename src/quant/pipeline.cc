@@ -139,7 +139,7 @@ class Run {
     part.tied = source_.tied;
     part.graph = part_of(source_.graph, source_.n_layer, index);
     const Graph original = part.graph;
-    Peaks peaks = part.head ? Peaks() : calibration_->peaks(part.graph);
+    Peaks peaks = part.head ? Peaks() : calibration_->peaks(part.graph, false);
     Graph in_float;  // as the passes that keep the function leave it
     for (const Pass* pass : passes_) {
       if (pass->name == "set_formats") in_float = part.graph;

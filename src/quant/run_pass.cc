@@ -61,7 +61,7 @@ PassReport run_pass(const Pass& pass, QuantPart* part, Calibration* calibration,
                   "please report this as a bug");
     }
     context.detail += (context.detail.empty() ? "" : ", ") + ("moved " + small_number(scale > 0 ? move / scale : 0));
-    Peaks now = part->head ? Peaks() : calibration->peaks(part->graph);
+    Peaks now = part->head ? Peaks() : calibration->peaks(part->graph, part->transforms.residual);
     report.outliers = changes(*peaks, now);
     *peaks = std::move(now);
   }

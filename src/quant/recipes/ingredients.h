@@ -19,7 +19,7 @@ struct Ingredients {
   bool refine = false;        // act-order, least-squares scales and coordinate descent behind GPTQ
   bool fine_scales =
       false;  // a scale a token where a whole row is written, a channel elsewhere; cluster has no use then
-  bool int8_state = false;       // states of 8-bit recipes in INT8 between steps; F16 without
+  bool int8_state = false;     // states of 8-bit recipes in INT8 between steps; F16 without
   bool dynamic_state = false;  // a scale a (head, channel), whenever the state is stored
 };
 
