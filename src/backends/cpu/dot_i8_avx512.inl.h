@@ -22,10 +22,11 @@ QUAMBA2_INLINE void dot_pack(uint32_t four, uint32_t* words) {
   words[0] = dot_pair(four, four >> 16);
   words[1] = dot_pair(four >> 8, four >> 24);
 }
-QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) {
-  const __m512i w = _mm512_loadu_si512(p);
-  return {_mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), _mm512_srai_epi16(w, 8)};
+QUAMBA2_INLINE DotWeights dot_hold(__m512i bytes) {
+  return {_mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8), _mm512_srai_epi16(bytes, 8)};
 }
+QUAMBA2_INLINE DotWeights dot_held(__m512i even, __m512i odd) { return {even, odd}; }
+QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) { return dot_hold(_mm512_loadu_si512(p)); }
 QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) {
   return {_mm512_set1_epi32(static_cast<int>(p[0])), _mm512_set1_epi32(static_cast<int>(p[1]))};
 }

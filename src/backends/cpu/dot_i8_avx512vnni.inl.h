@@ -15,7 +15,9 @@ struct DotWeights {
 using DotInput = DotWeights;
 
 QUAMBA2_INLINE void dot_pack(uint32_t four, uint32_t* words) { words[0] = four ^ 0x80808080u; }
-QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) { return {_mm512_loadu_si512(p)}; }
+QUAMBA2_INLINE DotWeights dot_hold(__m512i bytes) { return {bytes}; }
+QUAMBA2_INLINE DotWeights dot_held(__m512i words, __m512i) { return {words}; }
+QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) { return dot_hold(_mm512_loadu_si512(p)); }
 QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) { return {_mm512_set1_epi32(static_cast<int>(p[0]))}; }
 QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) { return i32(_mm512_dpbusd_epi32(raw(sum), x.v, w.v)); }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // All kernels of one instruction-set level, and its table. Included once by each file of isa/.
 #include "backend/kernel.h"
+#include "backends/cpu/code_tables.h"
 #include "backends/cpu/isa/tables.h"
 #include "backends/cpu/math.inl.h"
 #include "backends/cpu/weight_row.inl.h"

@@ -31,10 +31,12 @@ struct Case {
   DType weight;
   int group;  // 0: a scale a row, for integers
   bool integer_activations;
+  bool two_levels = false;
 };
-constexpr Case kCases[] = {{"linear_w8a8", DType::kI8, 0, true},     {"linear_w4a16", DType::kI4, 128, false},
-                           {"linear_w6a16", DType::kI6, 128, false}, {"linear_w8a16", DType::kI8, 0, false},
-                           {"linear_bf16", DType::kBF16, 0, false},  {"linear_f32", DType::kF32, 0, false}};
+constexpr Case kCases[] = {{"linear_w8a8", DType::kI8, 0, true},    {"linear_w4a8", DType::kI4, 64, true, true},
+                           {"linear_w4a16", DType::kI4, 64, false}, {"linear_w6a16", DType::kI6, 128, false},
+                           {"linear_w8a16", DType::kI8, 0, false},  {"linear_bf16", DType::kBF16, 0, false},
+                           {"linear_f32", DType::kF32, 0, false}};
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -49,7 +51,7 @@ void fill(const Tensor& tensor, uint64_t seed) {
 }
 
 struct Bench {
-  Tensor x, x_scale, weight, weight_scale, out;
+  Tensor x, x_scale, weight, weight_scale, row_scale, out;
   LinearArgs args;
 
   Bench(const Case& c, int32_t inner, int32_t outputs)
@@ -57,6 +59,7 @@ struct Bench {
         x_scale(Tensor::from({1}, {0.01f})),
         weight(c.weight, {outputs, inner}),
         weight_scale(DType::kF16, {outputs, c.group ? (inner + c.group - 1) / c.group : 1}),
+        row_scale(Tensor::from({outputs}, std::vector<float>(static_cast<size_t>(outputs), 0.1f))),
         out(DType::kF32, {kTokens, outputs}) {
     fill(x, 1);
     fill(weight, 2);
@@ -73,6 +76,11 @@ struct Bench {
       args.weight.format.levels = 1;
       args.weight.format.level[0] = {c.group ? Grain::kGroup : Grain::kRow, static_cast<int16_t>(c.group), DType::kF16};
       args.weight.scales[0] = weight_scale.view();
+      if (c.two_levels) {
+        args.weight.format.levels = 2;
+        args.weight.format.level[1] = {Grain::kRow, 0, DType::kF32};
+        args.weight.scales[1] = row_scale.view();
+      }
     }
     args.out.part[0].values = out.view();
     args.out.begin[1] = outputs;

@@ -181,7 +181,9 @@ Format random_weight(Random& random, int32_t inner) {
     case 3: return integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
     case 4:
     case 5: return integer_format(types[random.below(3)], Grain::kRow, 0, scale);
-    case 6: return two_level_format(1 + static_cast<int>(random.below(inner + 3)));
+    case 6:  // every second group as linear_w4a8 wants it
+      return two_level_format(random.below(2) ? 32 * (1 + static_cast<int>(random.below(6)))
+                                              : 1 + static_cast<int>(random.below(inner + 3)));
     default: {
       const int groups[] = {1, 3, 8, 16, 32, 128, 1 + static_cast<int>(random.below(inner + 3))};
       return integer_format(types[random.below(3)], Grain::kGroup, groups[random.below(7)], scale);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// linear_w8a8: y = (sum of x codes * weight codes, exact) * (s_x * s_w[n]) + bias, s_x one a tensor or one a row. Two-level i4 weights (W4A8) are exact i8
-// operands by definition (method.md 2.7) and are expanded when they are prepared.
+// linear_w8a8: y = (sum of x codes * weight codes, exact) * (s_x * s_w[n]) + bias, s_x one a tensor or
+// one a row. Two-level i4 weights are exact i8 operands by definition (method.md 2.7): those that linear_w4a8 does not take
+// are expanded when they are prepared.
 //
 //   panel (kTileColumns channels, 64-byte aligned):
 //     scale [kTileColumns] f32, start [kTileColumns] i32 (what sums start at)
@@ -48,7 +49,7 @@ inline Verdict supports_linear_w8a8(const LinearArgs& args) {
   }
   return supports_linear_dot(args);
 }
-inline Verdict supports_linear_w4a8(const LinearArgs& args) {
+inline Verdict supports_linear_expanded(const LinearArgs& args) {
   if (args.weight.format.levels != 2) return {"needs two levels of weight scales"};
   return supports_linear_dot(args);
 }
@@ -114,18 +115,28 @@ inline void dot_pack_rows(const Operand& x, int64_t t, int rows, int64_t inner, 
   }
 }
 
-// The scales of activations: of token t at data[t * step].
-struct DotScales {
-  const float* data;
-  int64_t step;
+// The scales of activations, one a token or one for all.
+class DotScales {
+ public:
+  explicit DotScales(const Operand& x) : dynamic_(x.format.dynamic) {
+    if (dynamic_)
+      data_ = static_cast<const float*>(x.scales[0].data);
+    else
+      one_ = load_float(x.scales[0].data, x.scales[0].dtype, 0);
+  }
+  QUAMBA2_INLINE float of(int64_t token) const { return dynamic_ ? data_[token] : one_; }
+
+ private:
+  bool dynamic_;
+  const float* data_ = nullptr;
+  float one_ = 0.0f;
 };
 
-// A tile of kRows tokens by kPanels panels, to the output.
+// A tile of kRows tokens by the kPanels panels from `at` on, the first of which is number p, to the output.
 template <int kRows, int kPanels>
-void dot_tile(const LinearArgs& args, const DotPanels& panels, int64_t p, int64_t t, const uint32_t* a,
-              DotScales x_scales) {
+void dot_tile(const LinearArgs& args, const DotPanels& panels, const char* at, int64_t p, int64_t t, const uint32_t* a,
+              const DotScales& x_scales) {
   constexpr int kVectors = 2 * kPanels;
-  const char* at = static_cast<const char*>(args.prepared) + p * panels.panel_bytes;
   I32 sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int v = 0; v < kVectors; ++v) {
@@ -153,7 +164,7 @@ void dot_tile(const LinearArgs& args, const DotPanels& panels, int64_t p, int64_
     const F32 scale = load(scales);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      const F32 x_scale = broadcast(x_scales.data[(t + r) * x_scales.step]);
+      const F32 x_scale = broadcast(x_scales.of(t + r));
       store(tile + r * kWidth + v * kLanes, mul(to_f32(sum[r][v]), mul(x_scale, scale)));
     }
   }
@@ -163,26 +174,42 @@ void dot_tile(const LinearArgs& args, const DotPanels& panels, int64_t p, int64_
 }
 
 template <int kRows = kDotTileRows>
-inline void dot_tile_of(int rows, const LinearArgs& args, const DotPanels& panels, int64_t p, int64_t t,
-                        const uint32_t* a, DotScales x_scales) {
-  if (rows == kRows) return dot_tile<kRows, 1>(args, panels, p, t, a, x_scales);
-  if constexpr (kRows > 1) dot_tile_of<kRows - 1>(rows, args, panels, p, t, a, x_scales);
+inline void dot_tile_of(int rows, const LinearArgs& args, const DotPanels& panels, const char* at, int64_t p, int64_t t,
+                        const uint32_t* a, const DotScales& x_scales) {
+  if (rows == kRows) return dot_tile<kRows, 1>(args, panels, at, p, t, a, x_scales);
+  if constexpr (kRows > 1) dot_tile_of<kRows - 1>(rows, args, panels, at, p, t, a, x_scales);
 }
 
-inline void dot_gemv(const LinearArgs& args, const DotPanels& panels, DotScales x_scales, const Stream& stream) {
+// Panels as they were prepared.
+class StoredPanels {
+ public:
+  StoredPanels(const LinearArgs& args, const DotPanels& panels)
+      : prepared_(static_cast<const char*>(args.prepared)), bytes_(panels.panel_bytes) {}
+  QUAMBA2_INLINE const char* panel(int64_t p) const { return prepared_ + p * bytes_; }
+
+ private:
+  const char* prepared_;
+  int64_t bytes_;
+};
+
+inline void dot_gemv(const LinearArgs& args, const DotPanels& panels, const DotScales& x_scales, const Stream& stream) {
+  const StoredPanels source(args, panels);
   uint32_t* a = reinterpret_cast<uint32_t*>(stream.scratch);
   dot_pack_rows(args.x, 0, 1, panels.inner, a);
   run_parallel(stream, [&](int index) {
     const Share share = share_of(panels.count, index, stream.threads);
     int64_t p = share.begin;
-    for (; p + kGemvPanels <= share.end; p += kGemvPanels) dot_tile<1, kGemvPanels>(args, panels, p, 0, a, x_scales);
-    for (; p < share.end; ++p) dot_tile<1, 1>(args, panels, p, 0, a, x_scales);
+    for (; p + kGemvPanels <= share.end; p += kGemvPanels)
+      dot_tile<1, kGemvPanels>(args, panels, source.panel(p), p, 0, a, x_scales);
+    for (; p < share.end; ++p) dot_tile<1, 1>(args, panels, source.panel(p), p, 0, a, x_scales);
   });
 }
 
-// Panels outside, row tiles inside: the packed tokens of a block stay in the second-level cache.
-inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t tokens, DotScales x_scales,
-                     const Stream& stream) {
+// Panels outside, row tiles inside: the packed tokens of a block stay in the second-level cache. `source_of(thread)` gives
+// that thread's panels, which it walks upwards.
+template <class SourceOf>
+void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t tokens, const DotScales& x_scales,
+              const Stream& stream, const SourceOf& source_of) {
   uint32_t* a = reinterpret_cast<uint32_t*>(stream.scratch);
   const int64_t tile_words = panels.steps * kDotTileRows * kDotWords;
   for (int64_t t0 = 0; t0 < tokens; t0 += kDotRowBlock) {
@@ -202,9 +229,11 @@ inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t to
       dot_pack_rows(args.x, t0, rows_of(0), panels.inner, a);
     run_parallel(stream, [&](int index) {
       const Share share = share_of(panels.count * tiles, index, stream.threads);
+      auto source = source_of(index);
       for (int64_t i = share.begin; i < share.end; ++i) {
-        const int64_t tile = i % tiles;
-        dot_tile_of(rows_of(tile), args, panels, i / tiles, t0 + tile * kDotTileRows, a + tile * tile_words, x_scales);
+        const int64_t tile = i % tiles, p = i / tiles;
+        dot_tile_of(rows_of(tile), args, panels, source.panel(p), p, t0 + tile * kDotTileRows, a + tile * tile_words,
+                    x_scales);
       }
     });
   }
@@ -213,21 +242,20 @@ inline void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t to
 inline void run_linear_dot(const LinearArgs& args, const Stream& stream) {
   const DotPanels panels(args.weight);
   const int64_t tokens = args.x.values.dim[0];
-  const TensorView& scales = args.x.scales[0];
-  const float one = args.x.format.dynamic ? 0.0f : load_float(scales.data, scales.dtype, 0);
-  const DotScales x_scales =
-      args.x.format.dynamic ? DotScales{static_cast<const float*>(scales.data), 1} : DotScales{&one, 0};
+  const DotScales x_scales(args.x);
   if (tokens == 1)
     dot_gemv(args, panels, x_scales, stream);
   else
-    dot_gemm(args, panels, tokens, x_scales, stream);
+    dot_gemm(args, panels, tokens, x_scales, stream, [&](int) { return StoredPanels(args, panels); });
 }
 
-inline size_t dot_scratch_bytes(const LinearArgs& args, int32_t) {
+// Of packed tokens.
+inline int64_t dot_rows_bytes(const LinearArgs& args) {
   const int64_t tokens = args.x.values.dim[0], steps = ceil_div(args.weight.values.dim[1], 4);
   const int64_t rows = tokens == 1 ? 1 : round_up(smaller(tokens, kDotRowBlock), kDotTileRows);
-  return static_cast<size_t>(rows * steps * kDotWords * 4);
+  return rows * steps * kDotWords * 4;
 }
+inline size_t dot_scratch_bytes(const LinearArgs& args, int32_t) { return static_cast<size_t>(dot_rows_bytes(args)); }
 
 constexpr Kernel<LinearArgs> linear_dot_row(const char* name, Verdict (*supports)(const LinearArgs&)) {
   return {name, supports, run_linear_dot, dot_scratch_bytes, dot_prepared_bytes, dot_prepare, dot_read_row};

@@ -122,6 +122,7 @@ QUAMBA2_INLINE void store(int32_t* p, I32 a) { _mm256_storeu_si256(reinterpret_c
 
 // Bits.
 QUAMBA2_INLINE I32 broadcast(int32_t a) { return i32(_mm256_set1_epi32(a)); }
+QUAMBA2_INLINE I32 add(I32 a, I32 b) { return i32(_mm256_add_epi32(raw(a), raw(b))); }
 QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return i32(_mm256_and_si256(raw(a), raw(b))); }
 QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return i32(_mm256_or_si256(raw(a), raw(b))); }
 template <int kBits>

@@ -101,6 +101,7 @@ QUAMBA2_INLINE void store(int32_t* p, I32 a) { _mm512_storeu_si512(p, raw(a)); }
 
 // Bits.
 QUAMBA2_INLINE I32 broadcast(int32_t a) { return i32(_mm512_set1_epi32(a)); }
+QUAMBA2_INLINE I32 add(I32 a, I32 b) { return i32(_mm512_add_epi32(raw(a), raw(b))); }
 QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return i32(_mm512_and_si512(raw(a), raw(b))); }
 QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return i32(_mm512_or_si512(raw(a), raw(b))); }
 template <int kBits>

@@ -154,6 +154,9 @@ QUAMBA2_INLINE I32 each_i32(Function function) {
 QUAMBA2_INLINE I32 broadcast(int32_t a) {
   return each_i32([=](int) { return a; });
 }
+QUAMBA2_INLINE I32 add(I32 a, I32 b) {
+  return each_i32([=](int i) { return static_cast<uint32_t>(a.v[i]) + static_cast<uint32_t>(b.v[i]); });
+}
 QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) {
   return each_i32([=](int i) { return a.v[i] & b.v[i]; });
 }

@@ -7,3 +7,4 @@
 
 #include "backends/cpu/dot_i8_avx2.inl.h"
 #include "backends/cpu/kernels.inl.h"
+#include "backends/cpu/lookup_avx2.inl.h"

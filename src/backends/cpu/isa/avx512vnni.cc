@@ -7,3 +7,4 @@
 
 #include "backends/cpu/dot_i8_avx512vnni.inl.h"
 #include "backends/cpu/kernels.inl.h"
+#include "backends/cpu/lookup_avx512.inl.h"

@@ -7,3 +7,4 @@
 
 #include "backends/cpu/dot_i8_scalar.inl.h"
 #include "backends/cpu/kernels.inl.h"
+#include "backends/cpu/lookup_scalar.inl.h"
