@@ -34,6 +34,9 @@ QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
   const __m512i even = _mm512_madd_epi16(x.even, w.even), odd = _mm512_madd_epi16(x.odd, w.odd);
   return i32(_mm512_add_epi32(raw(sum), _mm512_add_epi32(even, odd)));
 }
+// Without an offset of activations, for weights in [0, 127].
+QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { dot_pack(four, words); }
+QUAMBA2_INLINE I32 dot_unsigned(I32 sum, DotWeights x, DotWeights w) { return dot(sum, x, w); }
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -20,6 +20,11 @@ QUAMBA2_INLINE DotWeights dot_held(__m512i words, __m512i) { return {words}; }
 QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) { return dot_hold(_mm512_loadu_si512(p)); }
 QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) { return {_mm512_set1_epi32(static_cast<int>(p[0]))}; }
 QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) { return i32(_mm512_dpbusd_epi32(raw(sum), x.v, w.v)); }
+// Without an offset of activations, for weights in [0, 127]: these are the unsigned operand.
+QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { words[0] = four; }
+QUAMBA2_INLINE I32 dot_unsigned(I32 sum, DotWeights x, DotWeights w) {
+  return i32(_mm512_dpbusd_epi32(raw(sum), w.v, x.v));
+}
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

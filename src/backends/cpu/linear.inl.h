@@ -13,6 +13,8 @@
 
 #include "backends/cpu/linear_w4a8.inl.h"
 
+#include "backends/cpu/linear_w6a8.inl.h"
+
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
@@ -20,6 +22,7 @@ constexpr Kernel<LinearArgs> kLinearRows[] = {
     linear_dot_row("linear_w8a8_" QUAMBA2_ISA_NAME, supports_linear_w8a8),
     kLinearW4A8Row,
     linear_dot_row("linear_w4a8_expanded_" QUAMBA2_ISA_NAME, supports_linear_expanded),
+    kLinearW6A8Row,
     linear_row<CodesI4>("linear_w4a16_" QUAMBA2_ISA_NAME, supports_linear<DType::kI4>),
     linear_row<CodesI6>("linear_w6a16_" QUAMBA2_ISA_NAME, supports_linear<DType::kI6>),
     linear_row<CodesI8>("linear_w8a16_" QUAMBA2_ISA_NAME, supports_linear<DType::kI8>),

@@ -33,10 +33,10 @@ struct Case {
   bool integer_activations;
   bool two_levels = false;
 };
-constexpr Case kCases[] = {{"linear_w8a8", DType::kI8, 0, true},    {"linear_w4a8", DType::kI4, 64, true, true},
-                           {"linear_w4a16", DType::kI4, 64, false}, {"linear_w6a16", DType::kI6, 128, false},
-                           {"linear_w8a16", DType::kI8, 0, false},  {"linear_bf16", DType::kBF16, 0, false},
-                           {"linear_f32", DType::kF32, 0, false}};
+constexpr Case kCases[] = {{"linear_w8a8", DType::kI8, 0, true},     {"linear_w4a8", DType::kI4, 64, true, true},
+                           {"linear_w4a16", DType::kI4, 64, false},  {"linear_w6a8", DType::kI6, 64, true},
+                           {"linear_w6a16", DType::kI6, 128, false}, {"linear_w8a16", DType::kI8, 0, false},
+                           {"linear_bf16", DType::kBF16, 0, false},  {"linear_f32", DType::kF32, 0, false}};
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 

@@ -185,8 +185,8 @@ Format random_weight(Random& random, int32_t inner) {
       return two_level_format(random.below(2) ? 32 * (1 + static_cast<int>(random.below(6)))
                                               : 1 + static_cast<int>(random.below(inner + 3)));
     default: {
-      const int groups[] = {1, 3, 8, 16, 32, 128, 1 + static_cast<int>(random.below(inner + 3))};
-      return integer_format(types[random.below(3)], Grain::kGroup, groups[random.below(7)], scale);
+      const int groups[] = {1, 3, 8, 16, 32, 64, 64, 128, 1 + static_cast<int>(random.below(inner + 3))};
+      return integer_format(types[random.below(3)], Grain::kGroup, groups[random.below(9)], scale);
     }
   }
 }
@@ -248,6 +248,23 @@ TEST(Linear, RealisticShapes) {
   check_problem({17, 512, 1024}, dynamic_format(), integer_format(DType::kI8, Grain::kRow, 0, DType::kF32),
                 Values::kNormal, 6);
   check_problem({5, 100, 2560}, dynamic_format(), two_level_format(128), Values::kExtremes, 7);
+}
+
+// What the packed integer rows take: groups in multiples of 32 (W4A8) and 64 (W6A8), whole panels and parts of one.
+TEST(Linear, PackedIntegerWeights) {
+  const Format i8 = integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
+  Random random(22);
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    const int32_t inner = 64 * (1 + static_cast<int32_t>(random.below(9)));
+    const Shape shape{1 + static_cast<int32_t>(random.below(20)), 1 + static_cast<int32_t>(random.below(150)), inner};
+    const int group = 64 * (1 + static_cast<int>(random.below(3)));
+    const DType scale = random.below(2) ? DType::kF16 : DType::kF32;
+    const Format weight =
+        seed % 2 ? two_level_format(group / 2) : integer_format(DType::kI6, Grain::kGroup, group, scale);
+    const Format x = random.below(2) ? i8 : dynamic_format();
+    check_problem(shape, x, weight, random_values(random, x, weight), seed);
+    if (HasFailure()) return;
+  }
 }
 
 // Integer sums are exact: the only roundings are of the sum to f32, of the scale, of the product and of the bias.
@@ -322,10 +339,14 @@ TEST(Linear, RefusesWithReasons) {
 TEST(Embed, ReadsCanonicalAndPreparedRows) {
   Random random(5);
   for (uint64_t seed = 1; seed <= 60; ++seed) {
-    const int32_t inner = 1 + static_cast<int32_t>(random.below(300)),
+    const bool packed = seed % 3 == 0;  // as rows of integer activations hold them
+    const int32_t inner = packed ? 64 * (1 + static_cast<int32_t>(random.below(5)))
+                                 : 1 + static_cast<int32_t>(random.below(300)),
                   rows = 1 + static_cast<int32_t>(random.below(50));
-    const Format weight = random_weight(random, inner);
-    Problem p({1, rows, inner}, float_format(DType::kF32), weight, Values::kNormal, seed);
+    const Format weight = !packed         ? random_weight(random, inner)
+                          : seed % 2 == 0 ? two_level_format(32)
+                                          : integer_format(DType::kI6, Grain::kGroup, 64, DType::kF16);
+    Problem p({1, rows, inner}, packed ? dynamic_format() : float_format(DType::kF32), weight, Values::kNormal, seed);
     p.make_outputs(true);
     const std::vector<int32_t> ids = {rows - 1, 0, rows / 2, rows / 2, 0};
     std::vector<float> out(ids.size() * static_cast<size_t>(inner));

@@ -190,15 +190,15 @@ QUAMBA2_INLINE void packed_sums(const PackedPanels& panels, const char* panel, i
     }
     const int64_t end = smaller(panels.blocks, (g + 1) * panels.group / kRunCodes);
     for (int64_t b = g * panels.group / kRunCodes; b < end; ++b) {
-      const DotWeights x_low = dot_run(a + 8 * b * kDotWords), x_high = dot_run(a + (8 * b + 4) * kDotWords);
+      const DotRun x_low = dot_run(a + 8 * b * kDotWords), x_high = dot_run(a + (8 * b + 4) * kDotWords);
       const int32_t* codes = panels.codes(panel, b) + first_half * 4 * kLanes;
 #pragma GCC unroll 2
       for (int h = 0; h < kHalves; ++h) {
 #pragma GCC unroll 4
         for (int v = 0; v < 4; ++v) {
           const RunValues w = look_up_runs(table[h][v], load(codes + (h * 4 + v) * kLanes));
-          sum[h][v] = dot_runs(sum[h][v], x_low, dot_weights_of(w.low));
-          sum[h][v] = dot_runs(sum[h][v], x_high, dot_weights_of(w.high));
+          sum[h][v] = dot_runs(sum[h][v], x_low, dot_run_of(w.low));
+          sum[h][v] = dot_runs(sum[h][v], x_high, dot_run_of(w.high));
         }
       }
     }

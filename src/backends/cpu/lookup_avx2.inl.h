@@ -5,6 +5,7 @@ namespace quamba2::QUAMBA2_ISA {
 namespace {
 
 constexpr int kRuns = 2;
+using DotRun = DotWeights;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
   const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * ids[0]));
@@ -23,12 +24,14 @@ QUAMBA2_INLINE void transpose_runs(I32 (&v)[4]) {
 QUAMBA2_INLINE __m256i repeat_run(const uint32_t* p) {
   return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-QUAMBA2_INLINE DotWeights dot_run(const uint32_t* p) { return {repeat_run(p), repeat_run(p + 4)}; }
-QUAMBA2_INLINE DotWeights dot_weights_of(I32 v) {
+QUAMBA2_INLINE DotRun dot_run(const uint32_t* p) { return {repeat_run(p), repeat_run(p + 4)}; }
+QUAMBA2_INLINE DotRun dot_run_of(I32 v) {
   const __m256i w = raw(v);
   return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
 }
-QUAMBA2_INLINE I32 dot_runs(I32 sum, DotWeights x, DotWeights w) { return dot(sum, x, w); }
+QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) { return dot(sum, x, w); }
+QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { dot_pack(four, words); }
+QUAMBA2_INLINE I32 dot_runs_unsigned(I32 sum, DotRun x, DotRun w) { return dot_runs(sum, x, w); }
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -6,6 +6,7 @@ namespace quamba2::QUAMBA2_ISA {
 namespace {
 
 constexpr int kRuns = 4;
+using DotRun = DotWeights;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
   const auto run = [&](int r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * ids[r])); };
@@ -24,14 +25,15 @@ QUAMBA2_INLINE void transpose_runs(I32 (&v)[4]) {
 QUAMBA2_INLINE __m512i repeat_run(const uint32_t* p) {
   return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-QUAMBA2_INLINE DotWeights dot_run(const uint32_t* p) {
+QUAMBA2_INLINE DotRun dot_run(const uint32_t* p) {
   if constexpr (kDotWords == 1)
     return dot_held(repeat_run(p), repeat_run(p));
   else
     return dot_held(repeat_run(p), repeat_run(p + 4));
 }
-QUAMBA2_INLINE DotWeights dot_weights_of(I32 v) { return dot_hold(raw(v)); }
-QUAMBA2_INLINE I32 dot_runs(I32 sum, DotWeights x, DotWeights w) { return dot(sum, x, w); }
+QUAMBA2_INLINE DotRun dot_run_of(I32 v) { return dot_hold(raw(v)); }
+QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) { return dot(sum, x, w); }
+QUAMBA2_INLINE I32 dot_runs_unsigned(I32 sum, DotRun x, DotRun w) { return dot_unsigned(sum, x, w); }
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -4,14 +4,17 @@
 //   load_runs(tables, ids)   run r is the 16 bytes tables[16 * ids[r]] ...
 //   look_up(table, index)    byte i of a run: the byte of its table that byte i of the index names (0 .. 15)
 //   transpose_runs(v)        word w of a run of v[i] changes places with word i of the same run of v[w]
+//   DotRun                   bytes as dot_runs wants them
 //   dot_run(p)               4 * kDotWords packed words of activations (16 of them), the same in all runs
-//   dot_weights_of(v)        the bytes of a vector as weights
+//   dot_run_of(v)            the bytes of a vector, as weights
 //   dot_runs(sum, x, w)      adds products of bytes of a run to the four sums of the run, in any way
+//   dot_pack_signed, dot_runs_unsigned(sum, x, w)    the same for weights in [0, 127], without an offset of activations
 
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
 constexpr int kRuns = kLanes / 4;
+using DotRun = DotWeights;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
   I32 r;
@@ -36,14 +39,16 @@ QUAMBA2_INLINE void transpose_runs(I32 (&v)[4]) {
     }
   }
 }
-QUAMBA2_INLINE DotWeights dot_run(const uint32_t* p) { return dot_weights(reinterpret_cast<const int8_t*>(p)); }
-QUAMBA2_INLINE DotWeights dot_weights_of(I32 v) { return dot_weights(reinterpret_cast<const int8_t*>(v.v)); }
-QUAMBA2_INLINE I32 dot_runs(I32 sum, DotWeights x, DotWeights w) {
+QUAMBA2_INLINE DotRun dot_run(const uint32_t* p) { return dot_weights(reinterpret_cast<const int8_t*>(p)); }
+QUAMBA2_INLINE DotRun dot_run_of(I32 v) { return dot_weights(reinterpret_cast<const int8_t*>(v.v)); }
+QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) {
   for (int i = 0; i < kLanes; ++i) {
     for (int j = 0; j < 4; ++j) sum.v[i] += x.v[4 * i + j] * w.v[4 * i + j];
   }
   return sum;
 }
+QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { dot_pack(four, words); }
+QUAMBA2_INLINE I32 dot_runs_unsigned(I32 sum, DotRun x, DotRun w) { return dot_runs(sum, x, w); }
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -6,5 +6,7 @@
 #include "backends/cpu/simd_avx2.inl.h"
 
 #include "backends/cpu/dot_i8_avx2.inl.h"
-#include "backends/cpu/kernels.inl.h"
+
 #include "backends/cpu/lookup_avx2.inl.h"
+
+#include "backends/cpu/kernels.inl.h"

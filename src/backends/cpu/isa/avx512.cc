@@ -6,5 +6,7 @@
 #include "backends/cpu/simd_avx512.inl.h"
 
 #include "backends/cpu/dot_i8_avx512.inl.h"
-#include "backends/cpu/kernels.inl.h"
+
 #include "backends/cpu/lookup_avx512.inl.h"
+
+#include "backends/cpu/kernels.inl.h"

@@ -6,5 +6,7 @@
 #include "backends/cpu/simd_scalar.inl.h"
 
 #include "backends/cpu/dot_i8_scalar.inl.h"
-#include "backends/cpu/kernels.inl.h"
+
 #include "backends/cpu/lookup_scalar.inl.h"
+
+#include "backends/cpu/kernels.inl.h"
