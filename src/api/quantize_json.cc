@@ -11,16 +11,16 @@ Json describe(const PassReport& pass) {
   Json out;
   out.set("part", pass.part);
   out.set("pass", pass.pass);
-  out.set("seconds", pass.seconds);
+  out.set("seconds", Json::finite(pass.seconds));
   out.set("detail", pass.detail);
-  if (pass.error >= 0) out.set("relative_error", pass.error);
+  if (pass.error >= 0) out.set("relative_error", Json::finite(pass.error));
   if (pass.outliers.empty()) return out;
   Json list(Json::Array{});
   for (const OutlierChange& change : pass.outliers) {
     Json one;
     one.set("edge", change.reader);
-    one.set("before", change.before);
-    one.set("after", change.after);
+    one.set("before", Json::finite(change.before));
+    one.set("after", Json::finite(change.after));
     list.push_back(std::move(one));
   }
   out.set("outliers", std::move(list));

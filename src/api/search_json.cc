@@ -25,10 +25,10 @@ Json describe(const SearchPoint& point) {
   Json out;
   out.set("name", point.name);
   out.set("layers", list_of(point.layers));
-  out.set("mean_kl", point.mean_kl);
-  out.set("weight_bytes", point.weight_bytes);
-  out.set("prefill_tokens_per_second", point.prefill);
-  out.set("decode_tokens_per_second", point.decode);
+  out.set("mean_kl", Json::finite(point.mean_kl));
+  out.set("weight_bytes", Json::finite(point.weight_bytes));
+  out.set("prefill_tokens_per_second", Json::finite(point.prefill));
+  out.set("decode_tokens_per_second", Json::finite(point.decode));
   return out;
 }
 
@@ -43,13 +43,13 @@ Json describe(const AblationRow& row, double reference) {
   out.set("name", row.name);
   out.set("with", list_of(row.with));
   out.set("weight_bytes", static_cast<int64_t>(row.weight_bytes));
-  out.set("of_bf16", row.of_bf16);
-  out.set("perplexity", row.comparison.perplexity.perplexity);
-  out.set("ppl_increase_percent", 100 * (row.comparison.perplexity.perplexity / reference - 1));
-  out.set("mean_kl", row.comparison.mean_kl);
-  out.set("same_top_token", row.comparison.same_top_token);
-  out.set("layer_error", row.layer_error);
-  out.set("seconds", row.seconds);
+  out.set("of_bf16", Json::finite(row.of_bf16));
+  out.set("perplexity", Json::finite(row.comparison.perplexity.perplexity));
+  out.set("ppl_increase_percent", Json::finite(100 * (row.comparison.perplexity.perplexity / reference - 1)));
+  out.set("mean_kl", Json::finite(row.comparison.mean_kl));
+  out.set("same_top_token", Json::finite(row.comparison.same_top_token));
+  out.set("layer_error", Json::finite(row.layer_error));
+  out.set("seconds", Json::finite(row.seconds));
   return out;
 }
 
@@ -61,7 +61,7 @@ std::string to_json(const SearchReport& report) {
   out.set("model", report.model);
   out.set("choices", list_of(report.options.choices));
   out.set("budget", name_of(report.options.budget));
-  out.set("limit", report.options.limit);
+  out.set("limit", Json::finite(report.options.limit));
   out.set("seed", static_cast<int64_t>(report.options.quantize.seed));
   out.set("evaluated", report.evaluated);
   out.set("best", describe(report.best));
@@ -75,7 +75,7 @@ std::string to_json(const AblationReport& report) {
   out.set("kind", "ablation");
   out.set("model", report.model);
   out.set("recipe", report.recipe);
-  out.set("reference_perplexity", report.reference.perplexity);
+  out.set("reference_perplexity", Json::finite(report.reference.perplexity));
   Json rows(Json::Array{});
   for (const AblationRow& row : report.rows) rows.push_back(describe(row, report.reference.perplexity));
   out.set("rows", std::move(rows));

@@ -177,6 +177,8 @@ Json Json::parse(std::string_view text, const std::string& where, bool unique_ke
   return builder.take();
 }
 
+Json Json::finite(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
+
 std::string Json::dump(int indent) const {
   std::string out =
       to_nlohmann(mark_non_finite(*this)).dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -27,6 +27,8 @@ class Json {
   Json(std::string v) : value_(std::move(v)) {}
   Json(Array v) : value_(std::move(v)) {}
   Json(Object v) : value_(std::move(v)) {}
+  // Null where `v` is not finite: for documents that readers other than Python's have to understand.
+  static Json finite(double v);
 
   // Throws Error{kModelFile} naming `where` and the byte offset. Duplicate keys in one object are an error when
   // `unique_keys` is set (safetensors headers need that).

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include <cmath>
 
 #include "quamba2/error.h"
@@ -43,6 +45,12 @@ TEST(Json, WrongKindNamesTheKey) {
 }
 
 TEST(Json, WholeDoublesCountAsIntegers) { EXPECT_EQ(Json::parse("[3.0]", "t").as_array("t")[0].as_int("t"), 3); }
+
+TEST(Json, FiniteNumbersOrNull) {
+  EXPECT_EQ(Json::finite(0.5).dump(-1), "0.5");
+  EXPECT_TRUE(Json::finite(std::numeric_limits<double>::infinity()).is_null());
+  EXPECT_TRUE(Json::finite(std::numeric_limits<double>::quiet_NaN()).is_null());
+}
 
 }  // namespace
 }  // namespace quamba2
