@@ -20,7 +20,7 @@ struct AblationStep {
 // The first five in the order of arXiv 2503.22879's table; what follows is ours.
 const std::vector<AblationStep>& steps() {
   static const std::vector<AblationStep> all = {
-      {"rounding in groups", {"int8-state"}, false},
+      {"rounding in groups", {}, false},
       {"+ Hadamard", {"rotate-residual", "rotate-inner"}, false},
       {"+ GPTQ", {"gptq"}, false},
       {"+ B and C a state group", {"group-bc"}, true},
@@ -29,6 +29,7 @@ const std::vector<AblationStep>& steps() {
       {"+ refined rounding", {"refine"}, false},
       {"+ scales a token and channel", {"fine-scales"}, true},
       {"+ dynamic state scales", {"dynamic-state"}, true},
+      {"+ F16 states", {"f16-state"}, true},
   };
   return all;
 }

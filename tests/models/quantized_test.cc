@@ -45,6 +45,7 @@ ModelData quantized(const std::string& name, const std::string& recipe, int tabl
   const size_t paper = recipe.find("_paper");
   const std::string base = recipe.substr(0, paper);
   if (paper != recipe.npos) options.ingredients = find_recipe(base).paper;
+  if (base == "w4a8") options.ingredients.f16_state = false;  // INT8 states with scales of their own
   for (int64_t i = 0; base == "w4ax" && i < source.n_layer; ++i)
     options.layers.push_back(i % 2 ? "w4a8" : i % 4 ? "w8a8" : "w4a16");
   return after(find_recipe(base).make(options, source), source, &calibration);

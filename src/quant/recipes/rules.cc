@@ -92,7 +92,7 @@ FormatRules format_rules(const RecipeOptions& options, bool tied, std::function<
   };
   rules.state = [=](const std::string& role, int64_t layer) -> OptionalTarget {
     if (role != "ssm_state") return std::nullopt;  // the conv's is like its input
-    if (!widths(layer).a8 || !with.int8_state) return ActivationTarget{f16()};
+    if (!widths(layer).a8 || with.f16_state) return ActivationTarget{f16()};
     if (with.dynamic_state) return ActivationTarget{i8_dynamic_state()};
     return ActivationTarget{i8_column(), 0, Sharing::kCluster};
   };
