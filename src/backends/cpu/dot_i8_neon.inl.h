@@ -12,6 +12,7 @@ namespace {
 constexpr int kDotRows = 12;  // rows of a tile: 24 sums, 4 vectors of weights, 1 of activations, 1 of byte indices
 constexpr int kDotWords = 2;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
+constexpr bool kDotPairs = false;
 
 struct DotWeights {
   int16x8_t k01, k23;

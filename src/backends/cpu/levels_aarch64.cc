@@ -8,6 +8,7 @@ namespace {
 std::vector<CpuLevel> find_levels() {
   const CpuFeatures& f = cpu_features();
   std::vector<CpuLevel> levels;
+  if (f.arm_i8mm) levels.push_back({&kCpuNeonI8mmTable, &kCpuNeonI8mmPeaks});
   if (f.arm_dotprod) levels.push_back({&kCpuNeonDotprodTable, &kCpuNeonDotprodPeaks});
   levels.push_back({&kCpuNeonTable, &kCpuNeonPeaks});
   levels.push_back({&kCpuScalarTable, &kCpuScalarPeaks});
