@@ -42,5 +42,19 @@ QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
   return {vmlal_high_lane_s16(s, w.k23, x.v, 3)};
 }
 
+// Runs are summed pair by pair: single products fit 16 bits.
+struct DotRun {
+  int8x16_t v;
+};
+QUAMBA2_INLINE DotRun dot_run(const uint32_t* p) {  // k 0, 1, 4, 5, 8, ..., then 2, 3, 6, 7, ...
+  const uint32x4_t a = vld1q_u32(p), b = vld1q_u32(p + 4);
+  const int8x8_t low = vmovn_s16(vreinterpretq_s16_u32(vzip1q_u32(a, b)));
+  return {vmovn_high_s16(low, vreinterpretq_s16_u32(vzip2q_u32(a, b)))};
+}
+QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) {
+  const int32x4_t s = vpadalq_s16(sum.v, vmull_s8(vget_low_s8(x.v), vget_low_s8(w.v)));
+  return {vpadalq_s16(s, vmull_high_s8(x.v, w.v))};
+}
+
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -6,28 +6,13 @@
 //    weights of four channels           c0 c1 c2 c3, c0' c1' c2' c3'  ->  c0 c0' c1 c1', c2 c2' c3 c3'
 //    activations of two rows            r0 r1, r0' r1'                ->  r0 r0' r1 r1'
 //    sums, two by two                   r0.c0 r0.c1 r1.c0 r1.c1, and the same with c2, c3
+#include "backends/cpu/dot_i8_neon_sdot.inl.h"
 
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
 constexpr int kDotRows = 12;  // rows of a tile: 24 sums, 4 vectors of weights, 2 of activations
-constexpr int kDotWords = 1;  // 32-bit words that four activations are packed to
-constexpr int kDotOffset = 0;
 constexpr bool kDotPairs = true;
-
-struct DotWeights {
-  int8x16_t v;
-};
-struct DotInput {
-  int8x8_t v;  // four activations in the low half
-};
-
-QUAMBA2_INLINE void dot_pack(uint32_t four, uint32_t* words) { words[0] = four; }
-QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) { return {vld1q_s8(p)}; }
-QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) {
-  return {vreinterpret_s8_u32(vset_lane_u32(*p, vdup_n_u32(0), 0))};
-}
-QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) { return {vdotq_lane_s32(sum.v, w.v, x.v, 0)}; }
 
 // Two rows by two channels.
 QUAMBA2_INLINE I32 dot_pair(I32 sum, DotWeights x, DotWeights w) { return {vmmlaq_s32(sum.v, x.v, w.v)}; }

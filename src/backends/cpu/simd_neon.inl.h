@@ -117,6 +117,7 @@ QUAMBA2_INLINE void store(int32_t* p, I32 a) { vst1q_s32(p, a.v); }
 
 // Bits.
 QUAMBA2_INLINE I32 broadcast(int32_t a) { return {vdupq_n_s32(a)}; }
+QUAMBA2_INLINE I32 add(I32 a, I32 b) { return {vaddq_s32(a.v, b.v)}; }
 QUAMBA2_INLINE I32 bit_and(I32 a, I32 b) { return {vandq_s32(a.v, b.v)}; }
 QUAMBA2_INLINE I32 bit_or(I32 a, I32 b) { return {vorrq_s32(a.v, b.v)}; }
 template <int kBits>

@@ -6,4 +6,6 @@
 #include "backends/cpu/simd_neon.inl.h"
 
 #include "backends/cpu/dot_i8_neon.inl.h"
+#include "backends/cpu/lookup_neon.inl.h"
+
 #include "backends/cpu/kernels.inl.h"
