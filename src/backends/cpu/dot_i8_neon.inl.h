@@ -10,7 +10,7 @@ namespace quamba2::QUAMBA2_ISA {
 namespace {
 
 constexpr int kDotRows = 12;  // rows of a tile: 24 sums, 4 vectors of weights, 1 of activations, 1 of byte indices
-constexpr int kDotWords = 2;  // 32-bit words that four activations are packed to
+constexpr int kDotWords = 1;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
 constexpr bool kDotPairs = false;
 
@@ -21,20 +21,15 @@ struct DotInput {
   int16x4_t v;
 };
 
-QUAMBA2_INLINE uint32_t dot_pair(uint32_t low, uint32_t high) {
-  return (static_cast<uint32_t>(static_cast<int8_t>(low)) & 0xffffu) |
-         (static_cast<uint32_t>(static_cast<int8_t>(high)) << 16);
-}
-QUAMBA2_INLINE void dot_pack(uint32_t four, uint32_t* words) {
-  words[0] = dot_pair(four, four >> 8);
-  words[1] = dot_pair(four >> 16, four >> 24);
-}
+QUAMBA2_INLINE void dot_pack(uint32_t four, uint32_t* words) { words[0] = four; }
 alignas(16) constexpr uint8_t kByK[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
 QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) {
   const int8x16_t by_k = vqtbl1q_s8(vld1q_s8(p), vld1q_u8(kByK));
   return {vmovl_s8(vget_low_s8(by_k)), vmovl_high_s8(by_k)};
 }
-QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) { return {vreinterpret_s16_u32(vld1_u32(p))}; }
+QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) {
+  return {vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vset_lane_u32(*p, vdup_n_u32(0), 0))))};
+}
 QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
   int32x4_t s = vmlal_lane_s16(sum.v, vget_low_s16(w.k01), x.v, 0);
   s = vmlal_high_lane_s16(s, w.k01, x.v, 1);
@@ -46,11 +41,7 @@ QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
 struct DotRun {
   int8x16_t v;
 };
-QUAMBA2_INLINE DotRun dot_run(const uint32_t* p) {  // k 0, 1, 4, 5, 8, ..., then 2, 3, 6, 7, ...
-  const uint32x4_t a = vld1q_u32(p), b = vld1q_u32(p + 4);
-  const int8x8_t low = vmovn_s16(vreinterpretq_s16_u32(vzip1q_u32(a, b)));
-  return {vmovn_high_s16(low, vreinterpretq_s16_u32(vzip2q_u32(a, b)))};
-}
+QUAMBA2_INLINE DotRun dot_run(const uint32_t* p) { return {vreinterpretq_s8_u32(vld1q_u32(p))}; }
 QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) {
   const int32x4_t s = vpadalq_s16(sum.v, vmull_s8(vget_low_s8(x.v), vget_low_s8(w.v)));
   return {vpadalq_s16(s, vmull_high_s8(x.v, w.v))};
