@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the processor can do, asked once.
+// What the processor can do, asked once. One source a kind of processor: cpu_features_<processor>.cc.
 #pragma once
 
 #include <string>
@@ -11,7 +11,9 @@ struct CpuFeatures {
   bool avx512 = false;       // F, BW, DQ, VL
   bool avx512_vnni = false;  // vpdpbusd
   bool avx512_bf16 = false;
-  std::string name;  // brand string
+  bool arm_dotprod = false;  // SDOT
+  bool arm_i8mm = false;     // SMMLA, and SDOT
+  std::string name;          // brand string, or what identifies it
 };
 
 const CpuFeatures& cpu_features();

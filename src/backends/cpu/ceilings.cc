@@ -5,8 +5,7 @@
 #include <atomic>
 #include <chrono>
 
-#include "backends/cpu/isa/tables.h"
-#include "base/cpu_features.h"
+#include "backends/cpu/levels.h"
 #include "base/memory.h"
 #include "base/thread_pool.h"
 
@@ -16,15 +15,7 @@ namespace {
 constexpr double kSeconds = 0.1;
 std::atomic<float> sink;  // results go here, so that loops are not removed
 
-const CpuPeakLoops& loops() {
-#if defined(__x86_64__)
-  const CpuFeatures& f = cpu_features();
-  if (f.avx512_vnni) return kCpuAvx512VnniPeaks;
-  if (f.avx512) return kCpuAvx512Peaks;
-  if (f.avx2) return kCpuAvx2Peaks;
-#endif
-  return kCpuScalarPeaks;
-}
+const CpuPeakLoops& loops() { return *cpu_levels().front().peaks; }
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 

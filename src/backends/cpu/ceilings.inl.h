@@ -35,6 +35,15 @@ inline float peak_fma(int64_t rounds) {
   return sum(sums[0]);
 }
 
+// What most of a tile's products are computed with.
+template <class Weights>
+QUAMBA2_INLINE I32 peak_dot_step(I32 sum, DotInput x, Weights w) {
+  if constexpr (kDotPairs)
+    return dot_pair(sum, w, w);
+  else
+    return dot(sum, x, w);
+}
+
 constexpr int kPeakDotSums = kDotRows * 2;
 inline float peak_dot(int64_t rounds) {
   I32 sums[kPeakDotSums];
@@ -49,7 +58,7 @@ inline float peak_dot(int64_t rounds) {
   for (int64_t k = 0; k < rounds; ++k) {
     asm volatile("" : : "r"(k));  // the products do not depend on k: keep them inside of the loop
 #pragma GCC unroll 32
-    for (int i = 0; i < kPeakDotSums; ++i) sums[i] = dot(sums[i], x, w);
+    for (int i = 0; i < kPeakDotSums; ++i) sums[i] = peak_dot_step(sums[i], x, w);
   }
 #pragma GCC unroll 32
   for (int i = 1; i < kPeakDotSums; ++i) sums[0] = bit_or(sums[0], sums[i]);
@@ -64,7 +73,7 @@ namespace quamba2 {
 extern constinit const CpuPeakLoops QUAMBA2_ISA_PEAKS = {
     QUAMBA2_ISA_NAME,      QUAMBA2_ISA::peak_read,
     QUAMBA2_ISA::peak_fma, 2 * QUAMBA2_ISA::kPeakSums* QUAMBA2_ISA::kLanes,
-    QUAMBA2_ISA::peak_dot, 8 * QUAMBA2_ISA::kPeakDotSums* QUAMBA2_ISA::kLanes,
+    QUAMBA2_ISA::peak_dot, (QUAMBA2_ISA::kDotPairs ? 16 : 8) * QUAMBA2_ISA::kPeakDotSums* QUAMBA2_ISA::kLanes,
 };
 
 }  // namespace quamba2

@@ -8,6 +8,7 @@ namespace {
 constexpr int kDotRows = 4;   // rows of a tile: 8 sums, 4 vectors of weights, 2 of activations
 constexpr int kDotWords = 2;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
+constexpr bool kDotPairs = false;
 
 struct DotWeights {
   __m256i even, odd;

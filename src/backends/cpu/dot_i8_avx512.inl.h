@@ -8,6 +8,7 @@ namespace {
 constexpr int kDotRows = 12;  // rows of a tile: 24 sums, 4 vectors of weights, 2 of activations
 constexpr int kDotWords = 2;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
+constexpr bool kDotPairs = false;
 
 struct DotWeights {
   __m512i even, odd;

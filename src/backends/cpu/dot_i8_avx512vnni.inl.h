@@ -8,6 +8,7 @@ namespace {
 constexpr int kDotRows = 14;     // rows of a tile: 28 sums, 2 vectors of weights, 1 of activations
 constexpr int kDotWords = 1;     // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 128;  // added to activations
+constexpr bool kDotPairs = false;
 
 struct DotWeights {
   __m512i v;

@@ -7,6 +7,7 @@ namespace {
 constexpr int kDotRows = 4;   // rows of a tile
 constexpr int kDotWords = 1;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
+constexpr bool kDotPairs = false;  // whether dot_pair_steps multiplies two rows at once
 
 struct DotWeights {
   int8_t v[4 * kLanes];

@@ -70,9 +70,9 @@ struct CodesI4 {
   static constexpr bool kScaled = true;
   QUAMBA2_INLINE static Pack load(const char* p) { return {QUAMBA2_ISA::load(reinterpret_cast<const int32_t*>(p)), 0}; }
   // Without a look-up: bits [4q, 4q + 4) of a word, set into the mantissa of 2^(23 - 4q), give 2^(23 - 4q) + code, with
-  // neither shift nor conversion (12.3 against 9.4 GB/s of codes a thread on Zen 4; the look-up reaches 17).
+  // neither shift nor conversion (12.3 against 9.4 GB/s of codes a thread on Zen 4; the look-up of AVX-512 reaches 17).
   QUAMBA2_INLINE static F32 next(Pack& pack) {
-    if constexpr (kRegisters == 32) {
+    if constexpr (kLanes == 16) {
       const F32 value = nibble(pack.word);
       pack.word = shift_right<4>(pack.word);
       return value;

@@ -132,6 +132,23 @@ class DotScales {
   float one_ = 0.0f;
 };
 
+// sum[r][v] += products of `steps` steps of k; vector v is in panel v / 2, `stride` bytes apart.
+template <int kRows, int kVectors>
+QUAMBA2_INLINE void dot_steps(I32 (&sum)[kRows][kVectors], int64_t steps, const uint32_t* a, const int8_t* codes,
+                              int64_t stride) {
+  for (int64_t s = 0; s < steps; ++s, a += kRows * kDotWords, codes += 4 * kTileColumns) {
+    DotWeights w[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) w[v] = dot_weights(codes + (v / 2) * stride + (v % 2) * 4 * kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const DotInput x = dot_input(a + r * kDotWords);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = dot(sum[r][v], x, w[v]);
+    }
+  }
+}
+
 // A tile of kRows tokens by the kPanels panels from `at` on, the first of which is number p, to the output.
 template <int kRows, int kPanels>
 void dot_tile(const LinearArgs& args, const DotPanels& panels, const char* at, int64_t p, int64_t t, const uint32_t* a,
@@ -144,18 +161,10 @@ void dot_tile(const LinearArgs& args, const DotPanels& panels, const char* at, i
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) sum[r][v] = start;
   }
-  const int8_t* codes = dot_codes(at, 0);
-  for (int64_t s = 0; s < panels.steps; ++s, a += kRows * kDotWords, codes += 4 * kTileColumns) {
-    DotWeights w[kVectors];
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) w[v] = dot_weights(codes + (v / 2) * panels.panel_bytes + (v % 2) * 4 * kLanes);
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-      const DotInput x = dot_input(a + r * kDotWords);
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = dot(sum[r][v], x, w[v]);
-    }
-  }
+  if constexpr (kDotPairs && kRows > 1)
+    dot_pair_steps(sum, panels.steps, a, dot_codes(at, 0));
+  else
+    dot_steps(sum, panels.steps, a, dot_codes(at, 0), panels.panel_bytes);
   constexpr int64_t kWidth = kVectors * kLanes;
   alignas(64) float tile[kRows * kWidth + kLanes];
 #pragma GCC unroll 8

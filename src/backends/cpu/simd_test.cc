@@ -19,6 +19,8 @@ std::vector<const SimdProbe*> probes() {
 #if defined(__x86_64__)
   if (cpu_features().avx2) all.push_back(&kAvx2SimdProbe);
   if (cpu_features().avx512) all.push_back(&kAvx512SimdProbe);
+#elif defined(__aarch64__)
+  all.push_back(&kNeonSimdProbe);
 #endif
   return all;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/cpu/table.h"
 
-#include "backends/cpu/isa/tables.h"
+#include <vector>
+
+#include "backends/cpu/levels.h"
 #include "base/cpu_features.h"
 #include "base/env.h"
 #include "quamba2/error.h"
@@ -10,30 +12,18 @@ namespace quamba2 {
 namespace {
 
 constexpr const char* kVariable = "QUAMBA2_CPU";
-constexpr const char* kLevels[] = {"avx512vnni", "avx512", "avx2", "scalar"};
-
-struct Levels {
-  const KernelTable* table[4];
-  size_t count = 0;
-};
-
-Levels find_levels() {
-  Levels levels{};
-#if defined(__x86_64__)
-  const CpuFeatures& f = cpu_features();
-  if (f.avx512_vnni) levels.table[levels.count++] = &kCpuAvx512VnniTable;
-  if (f.avx512) levels.table[levels.count++] = &kCpuAvx512Table;
-  if (f.avx2) levels.table[levels.count++] = &kCpuAvx2Table;
-#endif
-  levels.table[levels.count++] = &kCpuScalarTable;
-  return levels;
-}
+// Of all kinds of processors.
+constexpr const char* kLevels[] = {"avx512vnni", "avx512", "avx2", "neon_i8mm", "neon_dotprod", "neon", "scalar"};
 
 }  // namespace
 
 std::span<const KernelTable* const> cpu_tables() {
-  static const Levels levels = find_levels();
-  return {levels.table, levels.count};
+  static const std::vector<const KernelTable*> tables = [] {
+    std::vector<const KernelTable*> all;
+    for (const CpuLevel& level : cpu_levels()) all.push_back(level.table);
+    return all;
+  }();
+  return tables;
 }
 
 const KernelTable& cpu_table(const std::string& name) {

@@ -12,7 +12,7 @@ namespace quamba2 {
 // The levels that this processor can run, best first. Never empty: the last is "scalar".
 std::span<const KernelTable* const> cpu_tables();
 
-// A level by name ("scalar", "avx2", "avx512", "avx512vnni"). Throws Error{kUsage} where it is unknown, or not possible here.
+// A level by name ("scalar"; "avx2", "avx512", "avx512vnni"; "neon", "neon_dotprod", "neon_i8mm"). Throws Error{kUsage} where it is unknown, or not possible here.
 const KernelTable& cpu_table(const std::string& name);
 
 // The best level, or the one that the environment variable QUAMBA2_CPU names. Throws as above.

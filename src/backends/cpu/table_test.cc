@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/cpu/table.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -12,7 +13,30 @@ namespace {
 TEST(CpuTable, LevelsEndWithScalar) {
   ASSERT_FALSE(cpu_tables().empty());
   EXPECT_STREQ(cpu_tables().back()->name, "scalar");
-  for (const KernelTable* table : cpu_tables()) EXPECT_EQ(&cpu_table(table->name), table);
+  std::string names;
+  for (const KernelTable* table : cpu_tables()) {
+    EXPECT_EQ(&cpu_table(table->name), table);
+    names += (names.empty() ? "" : ", ") + std::string(table->name);
+  }
+  std::printf("[  levels  ] %s\n", names.c_str());  // tools/run_arm64 expects those of the processor
+}
+
+TEST(CpuTable, EnvironmentNamesEachLevel) {
+  for (const KernelTable* table : cpu_tables()) {
+    setenv("QUAMBA2_CPU", table->name, 1);
+    EXPECT_EQ(&cpu_table(), table);
+  }
+  unsetenv("QUAMBA2_CPU");
+}
+
+TEST(CpuTable, LevelsOfOtherProcessorsAreKnownButRefused) {
+  const bool arm = std::string(cpu_tables().front()->name).starts_with("neon");
+  try {
+    cpu_table(arm ? "avx2" : "neon");
+    FAIL() << "a level of another processor was accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("lacks it"), std::string::npos) << error.what();
+  }
 }
 
 TEST(CpuTable, EnvironmentOverrides) {

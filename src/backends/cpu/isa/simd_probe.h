@@ -26,5 +26,6 @@ struct SimdProbe {
 extern const SimdProbe kScalarSimdProbe;
 extern const SimdProbe kAvx2SimdProbe;
 extern const SimdProbe kAvx512SimdProbe;
+extern const SimdProbe kNeonSimdProbe;
 
 }  // namespace quamba2

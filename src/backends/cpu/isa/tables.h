@@ -19,10 +19,16 @@ extern const KernelTable kCpuScalarTable;
 extern const KernelTable kCpuAvx2Table;
 extern const KernelTable kCpuAvx512Table;
 extern const KernelTable kCpuAvx512VnniTable;
+extern const KernelTable kCpuNeonTable;
+extern const KernelTable kCpuNeonDotprodTable;
+extern const KernelTable kCpuNeonI8mmTable;
 
 extern const CpuPeakLoops kCpuScalarPeaks;
 extern const CpuPeakLoops kCpuAvx2Peaks;
 extern const CpuPeakLoops kCpuAvx512Peaks;
 extern const CpuPeakLoops kCpuAvx512VnniPeaks;
+extern const CpuPeakLoops kCpuNeonPeaks;
+extern const CpuPeakLoops kCpuNeonDotprodPeaks;
+extern const CpuPeakLoops kCpuNeonI8mmPeaks;
 
 }  // namespace quamba2

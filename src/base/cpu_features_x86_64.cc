@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/cpu_features.h"
+#include <cpuid.h>
 
 #include <cstring>
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
+
+#include "base/cpu_features.h"
 
 namespace quamba2 {
 namespace {
 
 CpuFeatures detect() {
   CpuFeatures f;
-#if defined(__x86_64__)
   __builtin_cpu_init();
   f.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   f.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -26,9 +24,6 @@ CpuFeatures detect() {
   std::memcpy(text, words, 48);
   f.name = text;
   while (!f.name.empty() && f.name.back() == ' ') f.name.pop_back();
-#else
-  f.name = "unknown processor";
-#endif
   return f;
 }
 
