@@ -14,7 +14,8 @@
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
-constexpr int kRunCodes = 32;  // k of a run
+constexpr int kRunCodes = 32;                 // k of a run
+constexpr int64_t kPrefetchWords = 8192 / 4;  // ahead of what is read
 
 struct PackedPanels {
   int64_t outputs, inner, group, groups, blocks, count, tables_offset, codes_offset, panel_bytes;
@@ -192,6 +193,9 @@ QUAMBA2_INLINE void packed_sums(const PackedPanels& panels, const char* panel, i
     for (int64_t b = g * panels.group / kRunCodes; b < end; ++b) {
       const DotRun x_low = dot_run(a + 8 * b * kDotWords), x_high = dot_run(a + (8 * b + 4) * kDotWords);
       const int32_t* codes = panels.codes(panel, b) + first_half * 4 * kLanes;
+#pragma GCC unroll 8
+      for (int line = 0; line < kHalves * 4 * kLanes * 4 / 64; ++line)  // memory is far: the hardware stops at pages
+        __builtin_prefetch(codes + kPrefetchWords + line * 16, 0, 2);
 #pragma GCC unroll 2
       for (int h = 0; h < kHalves; ++h) {
 #pragma GCC unroll 4
