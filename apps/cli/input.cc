@@ -71,4 +71,12 @@ void check_writable_place(const std::string& path, const std::string& option) {
     throw Error(ErrorCode::kRuntime, "cannot write " + option, folder, why, "give a place that can be written");
 }
 
+void check_target(const std::string& output, bool force) {
+  if (exists(output) && !force) {
+    throw Error(ErrorCode::kUsage, "the target is there already", output, "it is not overwritten unasked",
+                "give another --output, or --force");
+  }
+  check_writable_place(output, "--output");
+}
+
 }  // namespace quamba2::cli

@@ -16,4 +16,7 @@ std::string model_directory(const std::string& model);
 // Can a new entry be made beside `path`? Throws Error{kRuntime} that says why not.
 void check_writable_place(const std::string& path, const std::string& option);
 
+// Refuses an --output that is there already, unless `force`, and a place that cannot be written: before minutes of work.
+void check_target(const std::string& output, bool force);
+
 }  // namespace quamba2::cli

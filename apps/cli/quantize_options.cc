@@ -30,14 +30,6 @@ std::string calibration_file(const std::string& model, const std::string& given,
               "give a text file of a few hundred kB that is like what the model will read");
 }
 
-void check_target(const std::string& output, bool force) {
-  if (exists(output) && !force) {
-    throw Error(ErrorCode::kUsage, "the target is there already", output, "it is not overwritten unasked",
-                "give another --output, or --force");
-  }
-  check_writable_place(output, "--output");
-}
-
 RecipeInfo find_recipe(const std::string& name) {
   std::vector<std::string> known;
   for (const RecipeInfo& recipe : recipes()) {

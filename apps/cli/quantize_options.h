@@ -14,9 +14,6 @@ void add_calibration_options(CLI::App* verb, QuantizeOptions* options, std::stri
 // The file with calibration text: `given`, else the model's own. Throws Error{kUsage} where there is none.
 std::string calibration_file(const std::string& model, const std::string& given, const std::string& recipe);
 
-// Refuses an output that is there already, unless `force`, and a place that cannot be written: before minutes of work.
-void check_target(const std::string& output, bool force);
-
 // Throws Error{kUsage} with the nearest known one.
 RecipeInfo find_recipe(const std::string& name);
 

@@ -57,7 +57,7 @@ int quantize_verb(Session& s, const QuantizeArgs& given) {
   check_target(args.output, args.force);
   const std::string text = calibration_file(args.model, args.calibration, recipe.name);
   if (!args.layers.empty()) args.options.layers = parse_layers(read_input(args.layers, "--layers"), args.layers);
-  if (!text.empty()) args.options.calibration_text = read_input(text, "--calib");
+  args.options.calibration_text = read_input(text, "--calib");
   args.options.threads = thread_count(s.common);
   args.options.tokenizer = s.common.tokenizer;
   Model model = Model::from_pretrained(args.model);
@@ -65,8 +65,8 @@ int quantize_verb(Session& s, const QuantizeArgs& given) {
     print_dry_run(s, args, recipe, model);
     return 0;
   }
-  s.progress.note("quantizing " + args.model + " (" + describe(model) + ") with " + recipe.name +
-                  (text.empty() ? "" : ", calibrated on " + text));
+  s.progress.note("quantizing " + args.model + " (" + describe(model) + ") with " + recipe.name + ", calibrated on " +
+                  text);
   args.options.work_directory = args.output + ".partial";
   const QuantizeReport report = quantize(model, args.options);
   model.save(args.output, args.force);

@@ -25,11 +25,7 @@ void check_shape(const std::string& shape) {
 
 int random_verb(Session& s, const RandomArgs& args) {
   check_shape(args.options.shape);
-  if (exists(args.output) && !args.options.replace) {
-    throw Error(ErrorCode::kUsage, "the target is there already", args.output, "it is not overwritten unasked",
-                "give another --output, or --force");
-  }
-  check_writable_place(args.output, "--output");
+  check_target(args.output, args.options.replace);
   const RandomModelReport report = write_random_model(args.output, args.options);
   if (s.common.json) {
     Json json;

@@ -22,16 +22,12 @@ bool is_directory(const std::string& path) {
   return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-void check_target(const ReportArgs& args) {
+void check_file_target(const ReportArgs& args) {
   if (is_directory(args.output)) {
     throw Error(ErrorCode::kUsage, "the target is a directory", args.output, "a report is one file",
                 "give --output a name as report.html");
   }
-  if (exists(args.output) && !args.force) {
-    throw Error(ErrorCode::kUsage, "the target is there already", args.output, "it is not overwritten unasked",
-                "give another --output, or --force");
-  }
-  check_writable_place(args.output, "--output");
+  check_target(args.output, args.force);
 }
 
 // A model directory stands for what `quantize` wrote into it about its making.
@@ -46,7 +42,7 @@ ReportInput read_document(const std::string& input) {
 }
 
 int report_verb(Session& s, const ReportArgs& args) {
-  check_target(args);
+  check_file_target(args);
   std::vector<ReportInput> inputs;
   for (const std::string& input : args.inputs) inputs.push_back(read_document(input));
   write_report(args.output, inputs, args.options);

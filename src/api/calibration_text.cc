@@ -9,22 +9,17 @@
 #include "base/random.h"
 #include "quamba2/error.h"
 #include "quamba2/tokenizer.h"
+#include "text/utf8.h"
 
 namespace quamba2 {
 namespace {
 
+// A tokenizer would read invalid bytes as U+FFFD: the ranges would be those of another text.
 void check_utf8(const std::string& text) {
-  // A tokenizer would read invalid bytes as U+FFFD: the ranges would be those of another text.
-  for (size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
-    bool ok = n > 0 && i + n <= text.size();
-    for (size_t k = 1; ok && k < n; ++k) ok = (static_cast<unsigned char>(text[i + k]) >> 6) == 2;
-    if (!ok)
-      throw Error(ErrorCode::kUsage, "calibration text is not UTF-8", "byte " + std::to_string(i),
-                  "it cannot be tokenized", "convert the file to UTF-8");
-    i += n;
-  }
+  const size_t valid = utf8_valid_prefix(text);
+  if (valid == text.size()) return;
+  throw Error(ErrorCode::kUsage, "calibration text is not UTF-8", "byte " + std::to_string(valid),
+              "it cannot be tokenized", "convert the file to UTF-8");
 }
 
 // `samples` windows of the text, chosen by the seed, in random order.

@@ -23,9 +23,7 @@ LossMeter::LossMeter(const ModelData& reference, const std::string& text, const 
   ids_ = Tokenizer::load(options.tokenizer.empty() ? reference.directory : options.tokenizer)->encode(text);
   Executor executor(reference.graph, backend_, kLimits);
   rows_ = executor.table_rows();
-  const int64_t available = static_cast<int64_t>(ids_.size()) / std::max<int64_t>(windows.window, 2);
-  const int64_t count = windows.max_windows > 0 ? std::min(windows.max_windows, available) : available;
-  const int64_t predictions = count * (windows.window - 1);
+  const int64_t predictions = prediction_count(ids_.size(), windows.window, windows.max_windows);
   if (static_cast<double>(predictions) * static_cast<double>(rows_) * sizeof(float) > kMostBytes) {
     throw Error(ErrorCode::kResource, "too much text to keep the logits of", "search",
                 std::to_string(predictions) + " predictions of " + std::to_string(rows_) + " logits are over 4 GB",
@@ -35,9 +33,9 @@ LossMeter::LossMeter(const ModelData& reference, const std::string& text, const 
   log_sums_.resize(static_cast<size_t>(predictions));
   Executor* const executors[] = {&executor};
   for_each_prediction(executors, ids_, windows.window, windows.max_windows, [&](const Prediction& p, int) {
-    const int64_t slot = p.window * (windows_.window - 1) + p.position;
-    std::copy_n(p.logits[0], rows_, logits_.data() + slot * rows_);
-    log_sums_[static_cast<size_t>(slot)] = log_sum_exp(p.logits[0], rows_);
+    const size_t slot = slot_of(p, windows_.window);
+    std::copy_n(p.logits[0], rows_, logits_.data() + static_cast<int64_t>(slot) * rows_);
+    log_sums_[slot] = log_sum_exp(p.logits[0], rows_);
   });
 }
 
@@ -46,7 +44,7 @@ double LossMeter::mean_kl(const ModelData& model) {
   std::vector<double> kl(log_sums_.size());
   Executor* const executors[] = {&executor};
   for_each_prediction(executors, ids_, windows_.window, windows_.max_windows, [&](const Prediction& p, int) {
-    const auto slot = static_cast<size_t>(p.window * (windows_.window - 1) + p.position);
+    const size_t slot = slot_of(p, windows_.window);
     const float* wanted = logits_.data() + static_cast<int64_t>(slot) * rows_;
     kl[slot] = kl_divergence(wanted, log_sums_[slot], p.logits[0], log_sum_exp(p.logits[0], rows_), rows_);
   });

@@ -16,12 +16,6 @@ namespace {
 
 constexpr int64_t kPiece = 1 << 20;  // elements
 
-void write_text(const std::string& path, const std::string& text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 // A token a byte: text of any kind can be read, 4 to 5 times as many tokens as with the model's own tokenizer.
 Json byte_tokenizer() {
   Json special;
@@ -86,8 +80,8 @@ RandomModelReport write_random_model(const std::string& directory, const RandomM
   for (size_t i : order) entries.push_back({model.tensors[i].name, model.tensors[i].dtype, model.tensors[i].shape});
 
   AtomicDirectory target(directory, options.replace);
-  write_text(join_path(target.path(), "config.json"), model.config.dump() + "\n");
-  write_text(join_path(target.path(), "tokenizer.json"), byte_tokenizer().dump() + "\n");
+  write_file(join_path(target.path(), "config.json"), model.config.dump() + "\n");
+  write_file(join_path(target.path(), "tokenizer.json"), byte_tokenizer().dump() + "\n");
   SafetensorsStream file(join_path(target.path(), "model.safetensors"), std::move(entries));
   ProgressScope progress("writing", report.parameters);
   for (size_t i : order) write_tensor(model.tensors[i], options.seed, i, &file, &progress);

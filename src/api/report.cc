@@ -19,10 +19,7 @@ std::string report_html(const std::vector<ReportInput>& inputs, const ReportOpti
 }
 
 void write_report(const std::string& path, const std::vector<ReportInput>& inputs, const ReportOptions& options) {
-  const std::string html = report_html(inputs, options);
-  AtomicFile file(path);
-  file.write(html);
-  file.commit();
+  write_file(path, report_html(inputs, options));
 }
 
 }  // namespace quamba2

@@ -59,9 +59,7 @@ class Notebook {
     Json all;
     all.set("losses", losses_);
     all.set("speeds", speeds_);
-    AtomicFile file(path("losses.json"));
-    file.write(all.dump(-1) + "\n");
-    file.commit();
+    write_file(path("losses.json"), all.dump(-1) + "\n");
   }
 
   std::string directory_;
@@ -146,8 +144,7 @@ class Experiment {
       return {pair.at(0).as_double("speeds"), pair.at(1).as_double("speeds")};
     }
     const Genome uniform(static_cast<size_t>(mixer_.layers()), static_cast<uint8_t>(choice));
-    Model model = Model::from_pretrained(source_.data().directory);
-    model.data() = mixer_.mix(uniform);
+    const Model model = Model::from_data(std::make_unique<ModelData>(mixer_.mix(uniform)));
     EngineOptions engine_options;
     engine_options.threads = options_.quantize.threads;
     engine_options.tokenizer = options_.quantize.tokenizer;

@@ -5,10 +5,6 @@
 
 namespace quamba2 {
 
-void write_text_file(const std::string& path, const std::string& text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
+void write_text_file(const std::string& path, const std::string& text) { write_file(path, text); }
 
 }  // namespace quamba2

@@ -17,5 +17,7 @@ struct CpuFeatures {
 };
 
 const CpuFeatures& cpu_features();
+// The same, asked anew: what cpu_features_<processor>.cc gives.
+CpuFeatures detect_cpu_features();
 
 }  // namespace quamba2

@@ -22,20 +22,15 @@ std::string identification(unsigned long hwcap) {
   return text;
 }
 
-CpuFeatures detect() {
+}  // namespace
+
+CpuFeatures detect_cpu_features() {
   const unsigned long hwcap = getauxval(AT_HWCAP), hwcap2 = getauxval(AT_HWCAP2);
   CpuFeatures f;
   f.arm_dotprod = (hwcap & HWCAP_ASIMDDP) != 0;
   f.arm_i8mm = f.arm_dotprod && (hwcap2 & HWCAP2_I8MM) != 0;
   f.name = identification(hwcap);
   return f;
-}
-
-}  // namespace
-
-const CpuFeatures& cpu_features() {
-  static const CpuFeatures features = detect();
-  return features;
 }
 
 }  // namespace quamba2

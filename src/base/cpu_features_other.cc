@@ -3,9 +3,6 @@
 
 namespace quamba2 {
 
-const CpuFeatures& cpu_features() {
-  static const CpuFeatures features{.name = "unknown processor"};
-  return features;
-}
+CpuFeatures detect_cpu_features() { return {.name = "unknown processor"}; }
 
 }  // namespace quamba2

@@ -6,9 +6,8 @@
 #include "base/cpu_features.h"
 
 namespace quamba2 {
-namespace {
 
-CpuFeatures detect() {
+CpuFeatures detect_cpu_features() {
   CpuFeatures f;
   __builtin_cpu_init();
   f.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
@@ -25,13 +24,6 @@ CpuFeatures detect() {
   f.name = text;
   while (!f.name.empty() && f.name.back() == ' ') f.name.pop_back();
   return f;
-}
-
-}  // namespace
-
-const CpuFeatures& cpu_features() {
-  static const CpuFeatures features = detect();
-  return features;
 }
 
 }  // namespace quamba2

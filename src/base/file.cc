@@ -187,6 +187,12 @@ void AtomicFile::commit() {
   sync_directory(parent_path(path_));
 }
 
+void write_file(const std::string& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
 AtomicDirectory::AtomicDirectory(std::string target, bool replace)
     : target_(strip_slashes(std::move(target))), replace_(replace) {
   namespace fs = std::filesystem;

@@ -61,6 +61,9 @@ class AtomicFile {
   int fd_ = -1;
 };
 
+// A file with this text, through AtomicFile.
+void write_file(const std::string& path, std::string_view text);
+
 // A directory that appears under its name only when it is whole: fill `path()`, then `commit`. An existing target is
 // refused unless `replace`; it is then exchanged in one step and removed. Leftovers of a killed run beside the target
 // are removed first. Throws Error{kRuntime}, or Error{kUsage} for an existing target.

@@ -27,13 +27,8 @@ struct Tally {
   std::vector<char> same;
 };
 
-size_t slot_of(const Prediction& p, int64_t length) {
-  return static_cast<size_t>(p.window * (length - 1) + p.position);
-}
-
-int64_t window_count(size_t tokens, const PerplexityOptions& options) {
-  const int64_t all = options.window >= 2 ? static_cast<int64_t>(tokens) / options.window : 0;
-  return options.max_windows > 0 ? std::min(all, options.max_windows) : all;
+size_t predictions_of(std::span<const int32_t> ids, const PerplexityOptions& options) {
+  return static_cast<size_t>(prediction_count(ids.size(), options.window, options.max_windows));
 }
 
 Perplexity summarize(const std::vector<double>& nll, size_t tokens, const PerplexityOptions& options, double seconds) {
@@ -49,7 +44,7 @@ Perplexity summarize(const std::vector<double>& nll, size_t tokens, const Perple
   out.perplexity = std::exp(out.nll);
   out.standard_error = out.perplexity * m.standard_error(n);
   out.tokens = static_cast<int64_t>(tokens);
-  out.windows = window_count(tokens, options);
+  out.windows = window_count(tokens, options.window, options.max_windows);
   out.predicted = static_cast<int64_t>(nll.size());
   out.seconds = seconds;
   const size_t first = std::min(nll.size(), static_cast<size_t>(options.window - 1));
@@ -90,8 +85,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 Perplexity measure_perplexity(Executor& executor, std::span<const int32_t> ids, const PerplexityOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const int64_t rows = executor.table_rows();
-  std::vector<double> nll(
-      static_cast<size_t>(window_count(ids.size(), options) * std::max<int64_t>(options.window - 1, 0)));
+  std::vector<double> nll(predictions_of(ids, options));
   Executor* const executors[] = {&executor};
   for_each_prediction(executors, ids, options.window, options.max_windows, [&](const Prediction& p, int) {
     nll[slot_of(p, options.window)] = log_sum_exp(p.logits[0], rows) - p.logits[0][p.target];
@@ -108,7 +102,7 @@ Comparisons measure_differences(Executor& reference, std::span<Executor* const> 
     check_same_vocabulary(reference, *other);
     executors.push_back(other);
   }
-  const auto n = static_cast<size_t>(window_count(ids.size(), options) * std::max<int64_t>(options.window - 1, 0));
+  const size_t n = predictions_of(ids, options);
   std::vector<double> nll(n);
   std::vector<Tally> tallies(others.size(), Tally(n));
   for_each_prediction(executors, ids, options.window, options.max_windows, [&](const Prediction& p, int) {

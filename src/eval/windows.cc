@@ -49,15 +49,23 @@ void predict(std::span<Executor* const> executors, std::span<const int32_t> wind
 
 }  // namespace
 
+int64_t window_count(size_t tokens, int64_t length, int64_t windows) {
+  const int64_t available = length >= 2 ? static_cast<int64_t>(tokens) / length : 0;
+  return windows > 0 ? std::min(windows, available) : available;
+}
+
+int64_t prediction_count(size_t tokens, int64_t length, int64_t windows) {
+  return window_count(tokens, length, windows) * std::max<int64_t>(length - 1, 0);
+}
+
 void for_each_prediction(std::span<Executor* const> executors, std::span<const int32_t> ids, int64_t length,
                          int64_t windows, const std::function<void(const Prediction&, int)>& visit) {
-  const int64_t available = length >= 2 ? static_cast<int64_t>(ids.size()) / length : 0;
-  if (available == 0) {
+  const int64_t count = window_count(ids.size(), length, windows);
+  if (count == 0) {
     throw Error(ErrorCode::kUsage, "text too short", "",
                 std::to_string(ids.size()) + " tokens are no full window of " + std::to_string(length),
                 "give a longer text or a smaller --window (at least 2)");
   }
-  const int64_t count = windows > 0 ? std::min(windows, available) : available;
   int32_t step = executors[0]->limits().max_tokens;
   for (Executor* e : executors) step = std::min(step, e->limits().max_tokens);
   Block block;

@@ -18,6 +18,13 @@ struct Prediction {
   int64_t window = 0, position = 0;
 };
 
+// How many windows for_each_prediction takes, and a place for every prediction in them: 0 <= slot_of < prediction_count.
+int64_t window_count(size_t tokens, int64_t length, int64_t windows);
+int64_t prediction_count(size_t tokens, int64_t length, int64_t windows);
+inline size_t slot_of(const Prediction& p, int64_t length) {
+  return static_cast<size_t>(p.window * (length - 1) + p.position);
+}
+
 // Full windows of `length` tokens; every one starts from a zero state, the first token is not predicted. `visit` is
 // called from several threads at once, each prediction once; `thread` counts from 0. `windows` of 0 means all.
 // Throws Error{kUsage} where the text is shorter than a window.

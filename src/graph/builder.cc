@@ -42,9 +42,10 @@ int32_t GraphBuilder::take(const std::string& name, const std::vector<int64_t>& 
   Weight weight = at->second;
   weight.values = squeeze(weight.values);
   if (as_f32 && weight.format.levels == 0) {
-    if (weight.values.dtype() != DType::kF32) weight.stored = weight.values.dtype();  // else as it was widened from
-    if (weight.values.dtype() != DType::kF32)
+    if (weight.values.dtype() != DType::kF32) {  // else `stored` says what it was widened from
+      weight.stored = weight.values.dtype();
       weight.values = Tensor::from(weight.values.shape(), to_floats(weight.values));
+    }
     weight.format = {};
   }
   if (!fits(weight.values.shape(), shape)) {

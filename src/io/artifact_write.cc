@@ -123,12 +123,6 @@ Json quantization_config(const Artifact& artifact, Json ours) {
   return out;
 }
 
-void write_text(const std::string& path, const std::string& text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 }  // namespace
 
 Json describe_artifact(const Artifact& artifact, NamedTensors* tensors) {
@@ -158,9 +152,9 @@ void write_artifact(const ModelData& model, const std::string& directory, bool r
   // A table that turned out to be shared is stored once, and the config has to say so.
   config.set(config.find("ssm_cfg") || config.find("d_model") ? "tie_embeddings" : "tie_word_embeddings", model.tied);
   write_checkpoint(out.path(), tensors);
-  write_text(join_path(out.path(), "config.json"), config.dump() + "\n");
+  write_file(join_path(out.path(), "config.json"), config.dump() + "\n");
   if (is_directory(model.directory)) copy_side_files(model.directory, out.path());
-  for (const auto& [name, text] : model.notes) write_text(join_path(out.path(), name), text);
+  for (const auto& [name, text] : model.notes) write_file(join_path(out.path(), name), text);
   out.commit();
 }
 

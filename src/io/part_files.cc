@@ -33,9 +33,7 @@ PartFiles::PartFiles(std::string directory, const std::string& job, bool resume)
   std::error_code failed;
   std::filesystem::create_directories(directory_, failed);
   if (failed) cannot_write(directory_, failed);
-  AtomicFile out(file);
-  out.write(job);
-  out.commit();
+  write_file(file, job);
 }
 
 std::string PartFiles::path(int64_t part) const {

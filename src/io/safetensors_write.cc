@@ -91,9 +91,7 @@ void write_index(const std::string& directory, const std::vector<NamedTensors>& 
       separator = ",\n    ";
     }
   }
-  AtomicFile file(join_path(directory, "model.safetensors.index.json"));
-  file.write(text + "\n  }\n}\n");
-  file.commit();
+  write_file(join_path(directory, "model.safetensors.index.json"), text + "\n  }\n}\n");
 }
 
 }  // namespace

@@ -8,27 +8,17 @@
 #include <cstdint>
 #include <vector>
 
+#include "text/utf8.h"
+
 namespace quamba2::report {
 namespace {
 
 constexpr const char* kDash = "–";
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 // Bytes of the character that begins at `at`, or 0 where none does.
 size_t character_length(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(at);
-  const size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 : 4;
-  if ((lead >= 0x80 && lead < 0xC2) || lead > 0xF4 || at + length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xC0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates and what lies above U+10FFFF.
-  if (lead == 0xE0 && byte(at + 1) < 0xA0) return 0;
-  if (lead == 0xED && byte(at + 1) >= 0xA0) return 0;
-  if (lead == 0xF0 && byte(at + 1) < 0x90) return 0;
-  if (lead == 0xF4 && byte(at + 1) >= 0x90) return 0;
-  return length;
+  const size_t length = utf8_length(text[at]);
+  return utf8_valid_prefix(text.substr(at, length)) == length ? length : 0;
 }
 
 std::vector<std::string_view> characters_of(std::string_view text) {
@@ -75,7 +65,7 @@ std::string escape(std::string_view text) {
     const char c = text[at];
     const bool control = static_cast<unsigned char>(c) < 0x20 ? c != '\n' && c != '\t' : c == 0x7F;
     if (length == 0 || control)
-      out += kReplacement;
+      out += kReplacementCharacter;
     else if (c == '&')
       out += "&amp;";
     else if (c == '<')

@@ -2,11 +2,16 @@
 // Whole models run on a few tokens, and their logits compared: what tests of recipes, formats and passes share.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "backend/executor.h"
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/table.h"
+#include "backends/reference/reference.h"
 #include "base/random.h"
 #include "eval/distribution.h"
 #include "graph/model.h"
@@ -50,6 +55,17 @@ inline double mean_kl(const std::vector<float>& a, const std::vector<float>& b, 
     sum += kl_divergence(ra, log_sum_exp(ra, rows), rb, log_sum_exp(rb, rows), rows);
   }
   return sum / static_cast<double>(n);
+}
+
+// Every CPU level against the reference on the same bits: what differs must be far below what the quantization itself costs.
+inline void expect_levels_agree(const ModelData& float_model, const ModelData& quant_model) {
+  const int64_t rows = quant_model.graph.edges[static_cast<size_t>(quant_model.graph.logits)].columns;
+  const std::vector<float> reference = run_model(quant_model, make_reference_backend());
+  const double cost = mean_kl(run_model(float_model, make_reference_backend()), reference, rows);
+  for (const KernelTable* table : cpu_tables()) {
+    const double kl = mean_kl(reference, run_model(quant_model, make_cpu_backend(2, *table)), rows);
+    EXPECT_LE(kl, 1e-6 + 0.2 * cost) << table->name << ", the quantization itself costs " << cost;
+  }
 }
 
 }  // namespace quamba2::testing

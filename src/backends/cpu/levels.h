@@ -15,5 +15,7 @@ struct CpuLevel {
 
 // Those that this processor can run, best first. The last is "scalar".
 const std::vector<CpuLevel>& cpu_levels();
+// The same, found out anew: what levels_<processor>.cc gives.
+std::vector<CpuLevel> find_cpu_levels();
 
 }  // namespace quamba2

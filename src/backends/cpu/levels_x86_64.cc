@@ -3,22 +3,14 @@
 #include "base/cpu_features.h"
 
 namespace quamba2 {
-namespace {
 
-std::vector<CpuLevel> find_levels() {
+std::vector<CpuLevel> find_cpu_levels() {
   const CpuFeatures& f = cpu_features();
   std::vector<CpuLevel> levels;
   if (f.avx512_vnni) levels.push_back({&kCpuAvx512VnniTable, &kCpuAvx512VnniPeaks});
   if (f.avx512) levels.push_back({&kCpuAvx512Table, &kCpuAvx512Peaks});
   if (f.avx2) levels.push_back({&kCpuAvx2Table, &kCpuAvx2Peaks});
   levels.push_back({&kCpuScalarTable, &kCpuScalarPeaks});
-  return levels;
-}
-
-}  // namespace
-
-const std::vector<CpuLevel>& cpu_levels() {
-  static const std::vector<CpuLevel> levels = find_levels();
   return levels;
 }
 

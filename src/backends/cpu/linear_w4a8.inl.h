@@ -98,15 +98,7 @@ inline void packed_prepare_row(const Operand& w, const PackedPanels& panels, int
 }
 
 inline void packed_prepare(const LinearArgs& args, void* destination, const Stream& stream) {
-  const PackedPanels panels(args.weight);
-  run_parallel(stream, [&](int index) {
-    const Share share = share_of(panels.count, index, stream.threads);
-    for (int64_t p = share.begin; p < share.end; ++p) {
-      char* panel = static_cast<char*>(destination) + p * panels.panel_bytes;
-      const int64_t end = smaller(panels.outputs, (p + 1) * kTileColumns);
-      for (int64_t n = p * kTileColumns; n < end; ++n) packed_prepare_row(args.weight, panels, n, panel);
-    }
-  });
+  prepare_rows<PackedPanels>(args, destination, stream, packed_prepare_row);
 }
 
 inline void packed_read_row(const Operand& table, const void* prepared, int32_t row, float* out) {

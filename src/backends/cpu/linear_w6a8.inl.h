@@ -92,15 +92,7 @@ inline void six_prepare_row(const Operand& w, const SixPanels& panels, int64_t n
 }
 
 inline void six_prepare(const LinearArgs& args, void* destination, const Stream& stream) {
-  const SixPanels panels(args.weight);
-  run_parallel(stream, [&](int index) {
-    const Share share = share_of(panels.count, index, stream.threads);
-    for (int64_t p = share.begin; p < share.end; ++p) {
-      char* panel = static_cast<char*>(destination) + p * panels.panel_bytes;
-      const int64_t end = smaller(panels.outputs, (p + 1) * kTileColumns);
-      for (int64_t n = p * kTileColumns; n < end; ++n) six_prepare_row(args.weight, panels, n, panel);
-    }
-  });
+  prepare_rows<SixPanels>(args, destination, stream, six_prepare_row);
 }
 
 inline void six_read_row(const Operand& table, const void* prepared, int32_t row, float* out) {

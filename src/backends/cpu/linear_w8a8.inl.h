@@ -78,16 +78,23 @@ inline void dot_prepare_row(const Operand& w, const DotPanels& panels, int64_t n
   __builtin_memcpy(panel + (kTileColumns + lane) * 4, &start, 4);
 }
 
-inline void dot_prepare(const LinearArgs& args, void* destination, const Stream& stream) {
-  const DotPanels panels(args.weight);
+// Every row of the weight by `prepare_row`, into its panel.
+template <class Layout>
+void prepare_rows(const LinearArgs& args, void* destination, const Stream& stream,
+                  void (*prepare_row)(const Operand& w, const Layout& panels, int64_t n, char* panel)) {
+  const Layout panels(args.weight);
   run_parallel(stream, [&](int index) {
     const Share share = share_of(panels.count, index, stream.threads);
     for (int64_t p = share.begin; p < share.end; ++p) {
       char* panel = static_cast<char*>(destination) + p * panels.panel_bytes;
       const int64_t end = smaller(panels.outputs, (p + 1) * kTileColumns);
-      for (int64_t n = p * kTileColumns; n < end; ++n) dot_prepare_row(args.weight, panels, n, panel);
+      for (int64_t n = p * kTileColumns; n < end; ++n) prepare_row(args.weight, panels, n, panel);
     }
   });
+}
+
+inline void dot_prepare(const LinearArgs& args, void* destination, const Stream& stream) {
+  prepare_rows<DotPanels>(args, destination, stream, dot_prepare_row);
 }
 
 inline void dot_read_row(const Operand& table, const void* prepared, int32_t row, float* out) {
