@@ -92,7 +92,7 @@ uint64_t Model::state_bytes() const {
     // The history of an input whose rows have a scale each is kept in f32.
     const int bits = s.like != kNone && f.dynamic ? 32 : bits_of(f.storage);
     bytes += elements * static_cast<uint64_t>(bits) / 8;
-    if (s.like == kNone && f.dynamic) bytes += 4 * static_cast<uint64_t>(state_channels(s));
+    if (s.like == kNone && f.dynamic) bytes += 4 * static_cast<uint64_t>(dynamic_state_scales(s));
   }
   return bytes;
 }

@@ -35,7 +35,7 @@ TensorView row_scales(void* data, int32_t rows) {
   return v;
 }
 
-// A slot is its numbers, padded to whole floats, then its scales [H, P] or [E].
+// A slot is its numbers, padded to whole floats, then its scales [H, N / 32, P] or [N / 32, E].
 int64_t state_scales_offset(const Operand& state) {
   int64_t bytes = 1;
   for (int i = 1; i < state.values.rank; ++i) bytes *= state.values.dim[i];
@@ -43,15 +43,15 @@ int64_t state_scales_offset(const Operand& state) {
 }
 
 void place_state_scales(const State& state, Operand* out) {
-  const int64_t slot_bytes = state_scales_offset(*out) + 4 * state_channels(state);
+  const int64_t slot_bytes = state_scales_offset(*out) + 4 * dynamic_state_scales(state);
   QUAMBA2_CHECK(slot_bytes <= INT32_MAX, "a state is too large: " + state.name);
   TensorView &v = out->values, &s = out->scales[0];
   s.dtype = DType::kF32;
-  s.rank = static_cast<uint8_t>(v.rank - 1);
+  s.rank = v.rank;
   for (int i = 0; i < s.rank; ++i) s.dim[i] = v.dim[i];
-  s.dim[s.rank - 1] = v.dim[v.rank - 1];
+  s.dim[s.rank - 2] = state_blocks(v.dim[v.rank - 2]);
   s.stride[s.rank - 1] = 1;
-  if (s.rank == 3) s.stride[1] = s.dim[2];
+  for (int i = s.rank - 1; i > 1; --i) s.stride[i - 1] = s.stride[i] * s.dim[i];
   v.stride[0] = static_cast<int32_t>(slot_bytes);
   s.stride[0] = v.stride[0] / 4;
 }

@@ -12,6 +12,10 @@ int64_t state_channels(const State& state) {
   return state.shape.size() == 3 ? int64_t{state.shape[0]} * state.shape[2] : state.shape.back();
 }
 
+int64_t dynamic_state_scales(const State& state) {
+  return state_channels(state) * state_blocks(state.shape[state.shape.size() - 2]);
+}
+
 bool fits_state_scales(const State& state, const std::vector<int64_t>& scales) {
   const std::vector<int64_t> whole(state.shape.begin(), state.shape.end());
   std::vector<int64_t> channels = whole;

@@ -25,7 +25,7 @@ enum class Slice : uint8_t { kWhole, kPart, kPiece };
 
 // How numbers on an edge or in a state are stored: integers come with static scales, [1] or one a column (of a
 // state [E] or [H, P], or [N, E] or [H, N, P]: one a number), or none where they are dynamic: an edge then has one a row,
-// a state one a channel, which are part of it.
+// a state one a channel and block of N, which are part of it.
 struct Encoding {
   Format format;
   Tensor scales;
@@ -49,8 +49,9 @@ struct State {
   EdgeId like = kNone;  // takes the encoding of this edge (the conv state holds its input as it is)
 };
 
-// Channels of a state over all its heads: H * P, or E.
+// Channels of a state over all its heads: H * P, or E; and dynamic scales: one a channel and block of N.
 int64_t state_channels(const State& state);
+int64_t dynamic_state_scales(const State& state);
 // Whether a state may have scales of this shape.
 bool fits_state_scales(const State& state, const std::vector<int64_t>& scales);
 

@@ -5,7 +5,7 @@
 //   out[t, e]   = sum over n of c[t, n] * s[n, e] + d[e] * x[t, e]
 //   x, dt   [T, E]; b, c [T, N]: float, or i8 with scales a tensor or column
 //   a_log   [E, N], d [E], dt_bias [E] (or no data): f32
-//   state   [S, N, E] (channel fastest): float, or i8 with scales [E], [N, E] or, dynamic, [S, E]; encoded at the end of a
+//   state   [S, N, E] (channel fastest): float, or i8 with scales [E], [N, E] or, dynamic, [S, N / 32, E]; encoded at the end of a
 //           segment and, where state_every = n > 0, after every n of its tokens
 //   out     [T, E] any activation format
 #pragma once

@@ -5,7 +5,7 @@
 //   out[t, h, p] = sum over n of c[t, g, n] * S[h, n, p] + d * x[t, h, p]
 //   x       [T, H * P], dt [T, H], b, c [T, G * N]: float, or i8 with scales a tensor or column
 //   a_log   [H], d [H] or [H * P], dt_bias [H] (or no data): f32
-//   state   [S, H, N, P] (channel fastest): float, or i8 with scales [H, P], [H, N, P] or, dynamic, [S, H, P]; encoded at
+//   state   [S, H, N, P] (channel fastest): float, or i8 with scales [H, P], [H, N, P] or, dynamic, [S, H, N / 32, P]; encoded at
 //           the end of a segment and, where state_every = n > 0, after every n of its tokens
 //   out     [T, H * P] any activation format
 #pragma once

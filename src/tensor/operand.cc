@@ -84,7 +84,7 @@ int64_t scale_row(const Operand& operand, int64_t row) {
   const TensorView &v = operand.values, &s = operand.scales[0];
   if (s.rank <= 1 || v.rank < 3) return 0;
   const int64_t states = v.dim[v.rank - 2], block = row / states;  // a slot, or a head of one
-  if (operand.format.dynamic) return block;
+  if (operand.format.dynamic) return block * state_blocks(states) + row % states / kStateBlock;
   const int64_t head = v.rank == 4 ? block % v.dim[1] : 0;
   return s.rank == v.rank - 1 ? head * states + row % states : head;
 }
@@ -143,16 +143,43 @@ void encode_row(const Operand& operand, int64_t row, const double* values) {
   for (int64_t c = 0; c < columns; ++c) encode_element(operand, row, c, values[c]);
 }
 
+namespace {
+
+// Column `column` of `rows` rows from `first`, block by block: its scale, then its codes, each with what rounding has left
+// of the number before it. *carry is that, as a value.
+void encode_block(const Operand& operand, int64_t first, int64_t rows, int64_t column, const double* values,
+                  double* carry) {
+  const int64_t columns = row_length(operand.values);
+  const DType dtype = operand.format.storage;
+  double largest = 0;
+  for (int64_t r = 0; r < rows; ++r) largest = std::fmax(largest, std::fabs(values[r * columns + column]));
+  store_element(row_address(operand.scales[0], scale_row(operand, first)), DType::kF32, column,
+                largest / max_code(dtype));
+  const double scale = scale_of(operand, first, column);
+  double left = scale == 0 ? 0 : std::clamp(*carry / scale, -0.5, 0.5);
+  for (int64_t r = 0; r < rows; ++r) {
+    const double value = values[r * columns + column];
+    const double goal = scale == 0 || std::isnan(value) ? 0 : value / scale + left;
+    const double code = std::clamp<double>(std::nearbyint(goal), min_code(dtype), max_code(dtype));
+    store_element(row_address(operand.values, first + r), dtype, column, code);
+    left = goal - code;
+  }
+  *carry = left * scale;
+}
+
+}  // namespace
+
 void encode_state(const Operand& operand, int64_t first, int64_t rows, const double* values) {
   const int64_t columns = row_length(operand.values);
   if (operand.format.dynamic) {
     QUAMBA2_CHECK(is_dynamic_state(operand.format), "only channels of states have scales that are computed with them");
-    void* scales = row_address(operand.scales[0], scale_row(operand, first));
     for (int64_t c = 0; c < columns; ++c) {
-      double largest = 0;
-      for (int64_t r = 0; r < rows; ++r) largest = std::fmax(largest, std::fabs(values[r * columns + c]));
-      store_element(scales, DType::kF32, c, largest / max_code(operand.format.storage));
+      double carry = 0;
+      for (int64_t r = 0; r < rows; r += kStateBlock) {
+        encode_block(operand, first + r, std::min<int64_t>(kStateBlock, rows - r), c, values + r * columns, &carry);
+      }
     }
+    return;
   }
   for (int64_t i = 0; i < rows * columns; ++i) encode_element(operand, first + i / columns, i % columns, values[i]);
 }

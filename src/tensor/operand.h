@@ -35,7 +35,8 @@ void encode_element(const Operand& operand, int64_t row, int64_t column, double 
 void encode_row(const Operand& operand, int64_t row, const double* values);
 
 // Rows [first, first + rows) of a state, [rows, columns]: the N rows of one slot, or of one head in it. Dynamic scales are
-// those of these values: max over the rows / 127.
+// those of these values: max over a block of rows / 127. With them each number takes over what rounding has left of the one
+// before it in its column, so that no small update is lost for good (docs/numerics.md, "States of 8 bits").
 void encode_state(const Operand& operand, int64_t first, int64_t rows, const double* values);
 
 // Whole operands as rows x columns of doubles.

@@ -76,6 +76,27 @@ TEST(Operand, EncodingSaturatesAndRoundsToEven) {
   EXPECT_EQ(decode(x), (std::vector<double>{254, -256, 0, 4, -4}));
 }
 
+// Each number of a channel grows by a 20th of a step a token: too little for any of them to reach the next code alone.
+TEST(Operand, DynamicStatesKeepSmallUpdates) {
+  constexpr int kStates = 2 * kStateBlock, kTokens = 200;
+  Tensor values(DType::kI8, {1, kStates, 1}), scales(DType::kF32, {1, state_blocks(kStates), 1});
+  Operand state{values.view(), {scales.view(), {}}, {DType::kI8, {{Grain::kColumn, 0, DType::kF32}, {}}, 1, true}};
+  std::vector<double> v(kStates, 0.0);
+  double sum = 0, exact = 0;
+  for (int t = 0; t < kTokens; ++t) {
+    for (int n = 0; n < kStates; ++n) {
+      double& number = v[static_cast<size_t>(n)];
+      number = n % kStateBlock == 0 ? 127 : number + 0.05;  // the first of a block keeps its scale at 1
+      exact += n % kStateBlock == 0 ? 0 : 0.05;
+    }
+    encode(v, state);
+    v = decode(state);
+  }
+  for (int n = 0; n < kStates; ++n) sum += n % kStateBlock == 0 ? 0 : v[static_cast<size_t>(n)];
+  EXPECT_GT(sum, 0.5 * exact);
+  EXPECT_LT(sum, 1.5 * exact);
+}
+
 TEST(Tensor, ImpossibleShapesAreRefused) {
   EXPECT_THROW(storage_bytes(DType::kF32, {int64_t{1} << 40, int64_t{1} << 40}), Error);
   EXPECT_THROW(storage_bytes(DType::kF32, {-1}), Error);

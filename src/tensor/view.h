@@ -24,8 +24,8 @@ enum class Grain : uint8_t {
   kRow,     // one a row: of a weight matrix [N, K]              scales [N]; of activations [T, C], dynamic: scales [T]
   kGroup,  // one a row and group of `group` elements along K  scales [N, ceil(K / group)]; the last group may be shorter
   kColumn  // one an innermost index: channels of an activation [T, C]: scales [C]; of a state [S, N, E] or [S, H, N, P]:
-  // scales [E] or [H, P], [N, E] or [H, N, P] where they differ along N too, and [S, E] or [S, H, P], a part of
-  // the state, where they are dynamic
+  // scales [E] or [H, P], [N, E] or [H, N, P] where they differ along N too, and, a part of the state, [S, N / 32, E]
+  // or [S, H, N / 32, P] where they are dynamic
 };
 
 struct ScaleLevel {
@@ -57,7 +57,11 @@ constexpr bool is_dynamic_row(const Format& f) {
          f.level[0].dtype == DType::kF32;
 }
 
-// States whose channels have a scale each, over N, known when the state is written.
+// Numbers of a channel, neighbours along N, that share a dynamic scale; the last block of a channel may be shorter.
+constexpr int kStateBlock = 32;
+constexpr int state_blocks(int64_t states) { return static_cast<int>((states + kStateBlock - 1) / kStateBlock); }
+
+// States whose channels have a scale for each block of N, known when the state is written.
 constexpr bool is_dynamic_state(const Format& f) {
   return f.dynamic && f.storage == DType::kI8 && f.levels == 1 && f.level[0].grain == Grain::kColumn &&
          f.level[0].dtype == DType::kF32;

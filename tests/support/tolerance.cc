@@ -206,6 +206,22 @@ Bounds bounds(const CausalConv1dArgs& exact, const CausalConv1dArgs& initial) {
   return out;
 }
 
+namespace {
+
+// Bounds of a state, those of slots that no segment names set to 0: they stay as they are.
+template <class Args>
+std::vector<double> unwritten_exact(const Args& args, std::vector<double> bound) {
+  const auto slot_size = static_cast<int64_t>(bound.size()) / args.state.values.dim[0];
+  for (int32_t slot = 0; slot < args.state.values.dim[0]; ++slot) {
+    const Segment* end = args.segments + args.segment_count;
+    if (std::any_of(args.segments, end, [&](const Segment& s) { return s.slot == slot && s.length > 0; })) continue;
+    std::fill_n(bound.begin() + slot * slot_size, slot_size, 0.0);
+  }
+  return bound;
+}
+
+}  // namespace
+
 Bounds bounds(const SelectiveScanArgs& exact, const SelectiveScanArgs& initial) {
   std::vector<double> stores[6];
   SelectiveScanArgs m = exact;
@@ -227,7 +243,7 @@ Bounds bounds(const SelectiveScanArgs& exact, const SelectiveScanArgs& initial) 
   // A step rounds a state four times (decay, product, sum, input); the read-out adds N + 1 terms.
   const double relative = gamma((kExp + 4) * tokens + static_cast<double>(states) + 2 * error) +
                           std::min(kLongestExponent, rate * steps * tokens) * gamma(error);
-  return {scaled(stores[5], relative), scaled(stores[4], relative)};
+  return {scaled(stores[5], relative), unwritten_exact(exact, scaled(stores[4], relative))};
 }
 
 Bounds bounds(const SsdScanArgs& exact, const SsdScanArgs& initial) {
@@ -254,7 +270,7 @@ Bounds bounds(const SsdScanArgs& exact, const SsdScanArgs& initial) {
   const double error = exponent_error(dt, bias, chunk);
   const double relative = gamma((kExp + 4) * tokens + chunk + static_cast<double>(states) + 2 * error) +
                           std::min(kLongestExponent, exponent * tokens) * gamma(error);
-  return {scaled(stores[5], relative), scaled(stores[4], relative)};
+  return {scaled(stores[5], relative), unwritten_exact(exact, scaled(stores[4], relative))};
 }
 
 }  // namespace quamba2::testing

@@ -13,7 +13,8 @@ constexpr size_t kCanary = 128;
 std::vector<int32_t> column_scale_dims(const std::vector<int32_t>& dims, const Spec& spec) {
   if (dims.size() < 3) return {dims.back()};
   std::vector<int32_t> out = dims;
-  if (!spec.along_states) out.erase(out.end() - 2);
+  if (spec.dynamic) out[out.size() - 2] = state_blocks(out[out.size() - 2]);
+  if (!spec.dynamic && !spec.along_states) out.erase(out.end() - 2);
   if (!spec.dynamic) out.erase(out.begin());
   return out;
 }

@@ -22,6 +22,8 @@
 
 #include "backends/cpu/selective_scan.inl.h"
 
+#include "backends/cpu/ssd_scan_state.inl.h"
+
 #include "backends/cpu/ssd_scan_step.inl.h"
 
 #include "backends/cpu/ssd_scan_chunked.inl.h"

@@ -86,6 +86,26 @@ QUAMBA2_INLINE Encoder encoder_for(F32 s) {
 }
 QUAMBA2_INLINE F32 code_of(F32 v, const Encoder& e) { return mul(mul(v, e.up), e.inverse); }
 
+// Encodes channels of a dynamic state, block after block of N; each number takes over what rounding has left of the one
+// before it (encode_state of tensor/operand.h).
+struct ChannelEncoder {
+  F32 scale = zero(), carry = zero();  // carry counts steps of `scale`
+  Encoder encoder;
+
+  QUAMBA2_INLINE void begin_block(F32 largest) {
+    const F32 before = scale;
+    scale = div(largest, broadcast(127.0f));
+    encoder = encoder_for(scale);
+    const F32 ratio = min(code_of(before, encoder), broadcast(0x1p+100f));
+    carry = min(max(mul(carry, ratio), broadcast(-0.5f)), broadcast(0.5f));
+  }
+  QUAMBA2_INLINE F32 code(F32 v) {
+    const F32 goal = add(code_of(v, encoder), carry), code = min(rint(goal), broadcast(127.0f));
+    carry = sub(goal, code);
+    return code;
+  }
+};
+
 // row[begin + i] = values[i], encoded.
 inline void encode_row(void* row, DType dtype, Scales scales, int64_t begin, int64_t count, const float* values) {
   const Encoder all = encoder_for(scale_at({scales.data, false}, 0, kLanes));

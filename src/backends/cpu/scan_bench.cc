@@ -107,10 +107,11 @@ Operand make_state(Arena& arena, Stored stored, int32_t segments, int32_t heads,
   o.format.levels = 1;
   o.format.level[0].grain = Grain::kColumn;
   o.format.dynamic = stored == Stored::kI8Dynamic;
-  o.scales[0] = arena.floats(stored == Stored::kI8         ? std::vector<int32_t>{heads, width}
-                             : stored == Stored::kI8AlongN ? std::vector<int32_t>{heads, states, width}
-                                                           : std::vector<int32_t>{segments, heads, width},
-                             0.01, 0);
+  o.scales[0] =
+      arena.floats(stored == Stored::kI8         ? std::vector<int32_t>{heads, width}
+                   : stored == Stored::kI8AlongN ? std::vector<int32_t>{heads, states, width}
+                                                 : std::vector<int32_t>{segments, heads, state_blocks(states), width},
+                   0.01, 0);
   return o;
 }
 

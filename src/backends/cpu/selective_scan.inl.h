@@ -86,7 +86,12 @@ inline void scan_block_tokens(const SelectiveScanArgs& args, const ScanBlock& bl
 struct BlockScales {
   Scales scales;
   int64_t step = 0;
+  bool blocks = false;
   float* computed = nullptr;
+
+  QUAMBA2_INLINE F32 of_row(int64_t k, int64_t e, int n) const {
+    return scale_at({scales.data + (blocks ? k / kStateBlock : k) * step, scales.column}, e, n);
+  }
 };
 inline BlockScales block_scales(const SelectiveScanArgs& args, const ScanBlock& block, int32_t slot) {
   const TensorView& s = args.state.scales[0];
@@ -95,44 +100,64 @@ inline BlockScales block_scales(const SelectiveScanArgs& args, const ScanBlock& 
   if (args.state.format.dynamic) {
     out.scales.data = out.computed = static_cast<float*>(s.data) + slot * static_cast<int64_t>(s.stride[0]);
     out.computed += block.first;
+    out.step = s.stride[1];
+    out.blocks = true;
   } else if (s.rank == 2) {
     out.step = s.stride[0];
   }
   return out;
 }
 
+// Rows of a block of channels: of the state, and in f32.
+struct BlockRows {
+  char* first;
+  int64_t row_bytes;
+  DType dtype;
+};
+inline void decode_block(const BlockRows& rows, const BlockScales& s, const ScanBlock& block, float* values) {
+  const int64_t e = block.first;
+  const int n = block.channels;
+  for (int64_t k = 0; k < block.states; ++k) {
+    const char* row = rows.first + k * rows.row_bytes;
+    const F32 kept = n == kLanes ? load_any(row, rows.dtype, e) : load_any_n(row, rows.dtype, e, n);
+    store(values + k * kLanes, s.scales.data == nullptr ? kept : mul(kept, s.of_row(k, e, n)));
+  }
+}
+inline void encode_block(const BlockRows& rows, const BlockScales& s, const ScanBlock& block, const float* values) {
+  const int64_t e = block.first;
+  const int n = block.channels;
+  ChannelEncoder channels;
+  for (int64_t k = 0; k < block.states; ++k) {
+    const F32 value = load(values + k * kLanes);
+    F32 code = value;
+    if (s.computed != nullptr) {
+      if (k % kStateBlock == 0) {
+        F32 largest = zero();
+        const int64_t end = smaller(k + kStateBlock, block.states);
+        for (int64_t i = k; i < end; ++i) largest = max(abs(load(values + i * kLanes)), largest);
+        channels.begin_block(largest);
+        float* to = s.computed + k / kStateBlock * s.step;
+        n == kLanes ? store(to, channels.scale) : store_n(to, channels.scale, n);
+      }
+      code = channels.code(value);
+    } else if (s.scales.data != nullptr) {
+      code = code_of(value, encoder_for(s.of_row(k, e, n)));
+    }
+    char* row = rows.first + k * rows.row_bytes;
+    n == kLanes ? store_any(row, rows.dtype, e, code) : store_any_n(row, rows.dtype, e, code, n);
+  }
+}
+
 // Channels [block.first, + block.channels) of one segment.
 inline void scan_block(const SelectiveScanArgs& args, const ScanBlock& block, const Segment& seg, float* scratch) {
   const TensorView& v = args.state.values;
-  const BlockScales s = block_scales(args, block, seg.slot);
-  const bool coded = s.scales.data != nullptr;
-  const int n = block.channels;
-  const int64_t row_bytes = v.stride[1] * bytes_of(v.dtype);
-  char* first = static_cast<char*>(v.data) + seg.slot * static_cast<int64_t>(v.stride[0]) * bytes_of(v.dtype);
-  const auto scale_of_row = [&](int64_t k) {
-    return scale_at({s.scales.data + k * s.step, s.scales.column}, block.first, n);
-  };
-  F32 scale = coded ? scale_of_row(0) : zero();
-  for (int64_t k = 0; k < block.states; ++k) {
-    const char* row = first + k * row_bytes;
-    const F32 kept = n == kLanes ? load_any(row, v.dtype, block.first) : load_any_n(row, v.dtype, block.first, n);
-    if (s.step != 0) scale = scale_of_row(k);
-    store(scratch + k * kLanes, coded ? mul(kept, scale) : kept);
-  }
+  const int64_t size = bytes_of(v.dtype);
+  const BlockScales scales = block_scales(args, block, seg.slot);
+  const BlockRows rows = {static_cast<char*>(v.data) + seg.slot * static_cast<int64_t>(v.stride[0]) * size,
+                          v.stride[1] * size, v.dtype};
+  decode_block(rows, scales, block, scratch);
   scan_block_tokens(args, block, seg, scratch, scratch + block.states * kLanes);
-  if (s.computed != nullptr) {
-    F32 largest = zero();
-    for (int64_t k = 0; k < block.states; ++k) largest = max(abs(load(scratch + k * kLanes)), largest);
-    scale = div(largest, broadcast(127.0f));
-    n == kLanes ? store(s.computed, scale) : store_n(s.computed, scale, n);
-  }
-  Encoder encoder = encoder_for(scale);
-  for (int64_t k = 0; k < block.states; ++k) {
-    char* row = first + k * row_bytes;
-    if (s.step != 0) encoder = encoder_for(scale_of_row(k));
-    const F32 value = load(scratch + k * kLanes), code = coded ? code_of(value, encoder) : value;
-    n == kLanes ? store_any(row, v.dtype, block.first, code) : store_any_n(row, v.dtype, block.first, code, n);
-  }
+  encode_block(rows, scales, block, scratch);
 }
 
 inline void run_selective_scan(const SelectiveScanArgs& args, const Stream& stream) {

@@ -38,6 +38,12 @@ TEST(CpuSelectiveScan, MatchesTheReference) {
   ScanProblem base;
   base.width = 100;
   for (const ScanProblem& p : scan_variants(base)) problems.push_back(p);
+  for (int32_t states : {32, 33, 70}) {  // blocks of a dynamic state
+    ScanProblem p = base;
+    p.states = states;
+    p.state.storage = DType::kI8, p.state.grain = Grain::kColumn, p.state.dynamic = true;
+    problems.push_back(p);
+  }
   for (const ScanProblem& p : problems) {
     auto space = std::make_shared<Workspace>(++seed);
     const SelectiveScanArgs args = make_args(*space, p);

@@ -13,71 +13,6 @@ namespace {
 // A segment shorter than this runs token by token.
 constexpr int32_t kShortestChunk = 16;
 
-struct SsdShape {
-  int64_t heads, states, width, groups;
-  int64_t wide;  // width, padded to vectors
-  int64_t tall;  // states, padded to tiles
-};
-inline SsdShape ssd_shape(const SsdScanArgs& a) {
-  const TensorView& v = a.state.values;
-  return {v.dim[1], v.dim[2], v.dim[3], a.groups, round_up(v.dim[3], kLanes), round_up(v.dim[2], 8)};
-}
-
-// Where head h of a slot lies, and how its rows are stored.
-struct HeadState {
-  char* data;
-  int64_t row_bytes;
-  DType dtype;
-  Scales scales;       // of the first row
-  int64_t scale_step;  // from the scales of a row to those of the next; 0: all rows have the same
-  float* computed;     // [width]: where dynamic scales go; null: they are static
-};
-inline HeadState head_state(const SsdScanArgs& a, int32_t slot, int64_t h) {
-  const TensorView &v = a.state.values, &s = a.state.scales[0];
-  const int64_t size = bytes_of(v.dtype);
-  HeadState out = {static_cast<char*>(v.data) + (slot * static_cast<int64_t>(v.stride[0]) + h * v.stride[1]) * size,
-                   v.stride[2] * size,
-                   v.dtype,
-                   scales_of(a.state),
-                   0,
-                   nullptr};
-  if (!out.scales.column) return out;
-  if (a.state.format.dynamic) {
-    out.computed = static_cast<float*>(s.data) + slot * static_cast<int64_t>(s.stride[0]) + h * s.stride[1];
-    out.scales.data = out.computed;
-    return out;
-  }
-  if (s.rank > 1) out.scales.data += h * s.stride[0];
-  if (s.rank == 3) out.scale_step = s.stride[1];
-  return out;
-}
-QUAMBA2_INLINE Scales row_scales(const HeadState& s, int64_t n) {
-  return {s.scales.data == nullptr ? nullptr : s.scales.data + n * s.scale_step, s.scales.column};
-}
-inline void decode_state(const HeadState& s, const SsdShape& shape,
-                         float* out) {  // out [states][wide], zeros beyond width
-  for (int64_t n = 0; n < shape.states; ++n) {
-    float* row = out + n * shape.wide;
-    store(row + shape.wide - kLanes, zero());
-    decode_row(s.data + n * s.row_bytes, s.dtype, row_scales(s, n), 0, shape.width, row);
-  }
-}
-inline void encode_state(const HeadState& s, const SsdShape& shape, const float* values) {
-  if (s.computed != nullptr) {
-    const auto scale = [&](int64_t p) {  // lanes beyond width are not stored
-      F32 largest = zero();
-      for (int64_t n = 0; n < shape.states; ++n) largest = max(abs(load(values + n * shape.wide + p)), largest);
-      return div(largest, broadcast(127.0f));
-    };
-    for_vectors(
-        shape.width, [&](int64_t p) { store(s.computed + p, scale(p)); },
-        [&](int64_t p, int n) { store_n(s.computed + p, scale(p), n); });
-  }
-  for (int64_t n = 0; n < shape.states; ++n) {
-    encode_row(s.data + n * s.row_bytes, s.dtype, row_scales(s, n), 0, shape.width, values + n * shape.wide);
-  }
-}
-
 QUAMBA2_INLINE float to_float(double a) {  // limits may be infinite, or beyond f32
   return a > 3.4e38 ? __builtin_inff() : static_cast<float>(a);
 }
@@ -112,7 +47,7 @@ QUAMBA2_INLINE F32 skip_weight(const SsdScanArgs& args, const SsdShape& shape, i
 }
 
 // How a sweep decodes and encodes the state: floats need no scales; those of integers are the same for all rows, differ
-// from row to row, or are computed from what the sweep gives.
+// from row to row, or are computed, block by block, from what the sweep gives.
 enum class StateScales { kNone, kShared, kRows, kComputed };
 
 // One token's sweep. Integer states are decoded and encoded on the way: what is read and written is what is stored.
@@ -121,7 +56,6 @@ struct Sweep {
   const float *b, *c;
   int64_t states;
   float delta, decay;
-  float* spill;  // [states][4 * kLanes]: new states whose scales are not known yet
 };
 
 template <int V, bool kWhole>
@@ -129,68 +63,93 @@ QUAMBA2_INLINE void load_scales(const HeadState& state, int64_t row, int64_t p, 
   for (int v = 0; v < V; ++v) scale[v] = scale_at(row_scales(state, row), p + v * kLanes, kWhole ? kLanes : n);
 }
 
-// The second pass over states with computed scales: largest[v] are the largest magnitudes in spill.
-template <int V, bool kWhole>
-QUAMBA2_INLINE void encode_spill(const Sweep& w, const F32* largest, int64_t p, int n) {
-  Encoder encoder[V];
-  for (int v = 0; v < V; ++v) {
-    const F32 scale = div(largest[v], broadcast(127.0f));
-    float* to = w.state.computed + p + v * kLanes;
-    kWhole ? store(to, scale) : store_n(to, scale, n);
-    encoder[v] = encoder_for(scale);
+// V vectors of channels [p, p + V * kLanes), or the n < kLanes last ones (V = 1, not kWhole).
+template <int V, DType kState, bool kWhole>
+struct SweepVectors {
+  const Sweep& w;
+  int64_t p;
+  int n;
+  F32 input[V], sum[V];
+
+  QUAMBA2_INLINE F32 old(const char* row, int v) const {
+    const int64_t at = p + v * kLanes;
+    return kWhole ? load_any(row, kState, at) : load_any_n(row, kState, at, n);
   }
-  char* row = w.state.data;
-  for (int64_t k = 0; k < w.states; ++k, row += w.state.row_bytes) {
-    for (int v = 0; v < V; ++v) {
-      const F32 code = code_of(load(w.spill + (k * V + v) * kLanes), encoder[v]);
-      const int64_t at = p + v * kLanes;
-      kWhole ? store_any(row, DType::kI8, at, code) : store_any_n(row, DType::kI8, at, code, n);
+  QUAMBA2_INLINE void keep(char* row, int v, F32 value) const {
+    const int64_t at = p + v * kLanes;
+    kWhole ? store_any(row, kState, at, value) : store_any_n(row, kState, at, value, n);
+  }
+  // The new number of row k from the old one; adds to the output.
+  QUAMBA2_INLINE F32 step(int64_t k, int v, F32 factor, F32 value) {
+    const F32 s = fma(factor, value, mul(broadcast(w.b[k]), input[v]));
+    sum[v] = fma(broadcast(w.c[k]), s, sum[v]);
+    return s;
+  }
+
+  // Floats, and integers with static scales.
+  template <StateScales kScales>
+  QUAMBA2_INLINE void rows() {
+    F32 scale[V], factor[V];
+    Encoder encoder[V];
+    for (int v = 0; v < V; ++v) factor[v] = broadcast(w.decay);
+    if constexpr (kScales == StateScales::kShared) {
+      load_scales<V, kWhole>(w.state, 0, p, n, scale);
+      for (int v = 0; v < V; ++v) factor[v] = mul(factor[v], scale[v]), encoder[v] = encoder_for(scale[v]);
+    }
+    char* row = w.state.data;
+    for (int64_t k = 0; k < w.states; ++k, row += w.state.row_bytes) {
+      if constexpr (kScales == StateScales::kRows) {
+        load_scales<V, kWhole>(w.state, k, p, n, scale);
+        for (int v = 0; v < V; ++v) {
+          factor[v] = mul(broadcast(w.decay), scale[v]), encoder[v] = encoder_for(scale[v]);
+        }
+      }
+      for (int v = 0; v < V; ++v) {
+        const F32 s = step(k, v, factor[v], old(row, v));
+        keep(row, v, kScales == StateScales::kNone ? s : code_of(s, encoder[v]));
+      }
     }
   }
-}
 
-// Channels [p, p + V * kLanes), or the n < kLanes last ones (V = 1).
+  // Computed scales: a block's new numbers wait in the first-level cache until its scales are known.
+  QUAMBA2_INLINE void blocks() {
+    alignas(64) float waiting[kStateBlock * V * kLanes];
+    ChannelWriter<V, kWhole> writer{w.state, p, n, {}};
+    for (int64_t first = 0; first < w.states; first += kStateBlock) {
+      const int64_t count = smaller<int64_t>(kStateBlock, w.states - first);
+      F32 factor[V], largest[V];
+      load_scales<V, kWhole>(w.state, first, p, n, factor);
+      for (int v = 0; v < V; ++v) factor[v] = mul(broadcast(w.decay), factor[v]), largest[v] = zero();
+      const char* row = w.state.data + first * w.state.row_bytes;
+      for (int64_t k = 0; k < count; ++k, row += w.state.row_bytes) {
+        for (int v = 0; v < V; ++v) {
+          const F32 s = step(first + k, v, factor[v], old(row, v));
+          store(waiting + (k * V + v) * kLanes, s);
+          largest[v] = max(abs(s), largest[v]);
+        }
+      }
+      writer.write(first, count, waiting, largest);
+    }
+  }
+};
+
 template <int V, DType kState, StateScales kScales, bool kWhole>
 QUAMBA2_INLINE void sweep_vectors(const Sweep& w, const float* x, const F32* skip, float* y, int64_t p, int n) {
-  F32 input[V], sum[V], decay[V], scale[V], largest[V];
-  Encoder encoder[V];
-  if constexpr (kScales == StateScales::kShared || kScales == StateScales::kComputed) {
-    load_scales<V, kWhole>(w.state, 0, p, n, scale);
+  SweepVectors<V, kState, kWhole> lanes{w, p, n, {}, {}};
+  for (int v = 0; v < V; ++v) {
+    const F32 value = kWhole ? load(x + p + v * kLanes) : load_n(x + p, n);
+    lanes.input[v] = mul(broadcast(w.delta), value);
+    lanes.sum[v] = mul(skip[v], value);
+  }
+  if constexpr (kScales == StateScales::kComputed) {
+    lanes.blocks();
+  } else {
+    lanes.template rows<kScales>();
   }
   for (int v = 0; v < V; ++v) {
-    const int64_t at = p + v * kLanes;
-    const F32 value = kWhole ? load(x + at) : load_n(x + at, n);
-    input[v] = mul(broadcast(w.delta), value);
-    sum[v] = mul(skip[v], value);
-    decay[v] = broadcast(w.decay);
-    largest[v] = zero();
-    if constexpr (kScales == StateScales::kShared || kScales == StateScales::kComputed) {
-      decay[v] = mul(decay[v], scale[v]);
-      encoder[v] = encoder_for(scale[v]);
-    }
+    float* to = y + p + v * kLanes;
+    kWhole ? store(to, lanes.sum[v]) : store_n(to, lanes.sum[v], n);
   }
-  char* row = w.state.data;
-  for (int64_t k = 0; k < w.states; ++k, row += w.state.row_bytes) {
-    const F32 b = broadcast(w.b[k]), c = broadcast(w.c[k]);
-    if constexpr (kScales == StateScales::kRows) load_scales<V, kWhole>(w.state, k, p, n, scale);
-    for (int v = 0; v < V; ++v) {
-      const int64_t at = p + v * kLanes;
-      const F32 old = kWhole ? load_any(row, kState, at) : load_any_n(row, kState, at, n);
-      const F32 factor = kScales == StateScales::kRows ? mul(decay[v], scale[v]) : decay[v];
-      const F32 s = fma(factor, old, mul(b, input[v]));
-      sum[v] = fma(c, s, sum[v]);
-      if constexpr (kScales == StateScales::kComputed) {
-        store(w.spill + (k * V + v) * kLanes, s);
-        largest[v] = max(abs(s), largest[v]);
-        continue;
-      }
-      if constexpr (kScales == StateScales::kRows) encoder[v] = encoder_for(scale[v]);
-      const F32 kept = kScales == StateScales::kNone ? s : code_of(s, encoder[v]);
-      kWhole ? store_any(row, kState, at, kept) : store_any_n(row, kState, at, kept, n);
-    }
-  }
-  if constexpr (kScales == StateScales::kComputed) encode_spill<V, kWhole>(w, largest, p, n);
-  for (int v = 0; v < V; ++v) kWhole ? store(y + p + v * kLanes, sum[v]) : store_n(y + p + v * kLanes, sum[v], n);
 }
 
 // One token of head h: x and y are its `width` channels in f32.
@@ -234,8 +193,7 @@ inline int64_t ssd_step_floats(const SsdShape& s) {
 }
 
 // Heads [heads.begin, heads.end) of a short segment. A state is updated where it lies, if it is f32 or if there is only
-// one token; else it is decoded before the first token and encoded after the last. Scratch also holds the new states of a
-// token until their scales are known.
+// one token; else it is decoded before the first token and encoded after the last.
 inline void ssd_scan_step(const SsdScanArgs& args, const Segment& seg, Share heads, float* scratch) {
   const SsdShape shape = ssd_shape(args);
   float* b_buffer = scratch + shape.states * shape.wide;
@@ -250,14 +208,9 @@ inline void ssd_scan_step(const SsdScanArgs& args, const Segment& seg, Share hea
     if (!in_place) decode_state(stored, shape, scratch);
     Sweep sweep{};
     sweep.state = stored;
-    sweep.spill = scratch;
     if (!in_place) {
-      sweep.state = {reinterpret_cast<char*>(scratch),
-                     shape.wide * static_cast<int64_t>(sizeof(float)),
-                     DType::kF32,
-                     {},
-                     0,
-                     nullptr};
+      sweep.state = {
+          reinterpret_cast<char*>(scratch), shape.wide * static_cast<int64_t>(sizeof(float)), DType::kF32, {}};
     }
     sweep.states = shape.states;
     for (int64_t i = 0; i < seg.length; ++i) {

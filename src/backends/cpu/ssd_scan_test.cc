@@ -78,6 +78,16 @@ TEST(CpuSsdScan, VariantsMatchTheReference) {
   changed([](ScanProblem& p) { p.dt_max = 1e300; });
   changed([](ScanProblem& p) { p.heads = 20, p.groups = 1; });  // more than a thread holds at once
   changed([](ScanProblem& p) { p.width = 64, p.states = 128, p.heads = 3, p.groups = 1; });
+  for (int32_t states : {32, 33, 100, 128}) {  // blocks of a dynamic state
+    changed([&](ScanProblem& p) {
+      p.width = 70, p.states = states, p.heads = 2, p.groups = 1;
+      p.state.storage = DType::kI8, p.state.grain = Grain::kColumn, p.state.dynamic = true;
+    });
+    changed([&](ScanProblem& p) {
+      p.width = 70, p.states = states, p.heads = 2, p.groups = 1, p.segments = {{0, 1, 4}, {1, 1, 0}};
+      p.state.storage = DType::kI8, p.state.grain = Grain::kColumn, p.state.dynamic = true;
+    });
+  }
   check_all(problems, 9200);
 }
 

@@ -18,7 +18,8 @@ const std::vector<IngredientEntry>& ingredient_index() {
       {"refine", "weights refined behind GPTQ: act-order, least-squares scales, coordinate descent", &I::refine},
       {"fine-scales", "activations: a scale a token where a whole row is written, a channel elsewhere",
        &I::fine_scales},
-      {"dynamic-state", "INT8 states: a scale a (head, channel), whenever they are stored", &I::dynamic_state},
+      {"dynamic-state", "INT8 states: a scale a channel and 32 of N, computed whenever they are stored",
+       &I::dynamic_state},
       {"f16-state", "states in F16 between steps; INT8 without, where activations are", &I::f16_state},
   };
   return index;

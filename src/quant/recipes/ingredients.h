@@ -19,7 +19,7 @@ struct Ingredients {
   bool refine = false;        // act-order, least-squares scales and coordinate descent behind GPTQ
   bool fine_scales =
       false;  // a scale a token where a whole row is written, a channel elsewhere; cluster has no use then
-  bool dynamic_state = false;  // INT8 states: a scale a (head, channel), whenever they are stored
+  bool dynamic_state = false;  // INT8 states: a scale a channel and 32 of N, computed whenever they are stored
   bool f16_state = false;      // states of 8-bit recipes in F16 between steps, where they are INT8 without
 };
 
