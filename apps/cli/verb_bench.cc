@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "cli.h"
 #include "interrupt.h"
@@ -17,7 +18,7 @@ namespace {
 struct BenchArgs {
   std::string model, prompts = "512", generations = "128", batches = "1", threads, format = "md";
   int repetitions = 5;
-  bool no_warm_up = false;
+  bool no_warm_up = false, profile = false;
   RandomModelOptions random = {.shape = ""};
   QuantizeOptions quantize = {.recipe = ""};
 };
@@ -109,6 +110,23 @@ Table make_table(const BenchArgs& args, const Model& model, const std::string& d
   return table;
 }
 
+// Where the time goes; one table for the tests of one engine.
+std::string profile_table(const BenchReport& report) {
+  std::map<std::string, double> whole;
+  for (const KernelTime& k : report.kernels) whole[k.test] += k.seconds;
+  Table table;
+  for (const char* title : {"test", "op", "kernel"}) table.column(title);
+  for (const char* title : {"steps", "us", "share", "GB/s", "of memory"}) table.column(title, Align::kRight);
+  for (const KernelTime& k : report.kernels) {
+    const double rate = k.seconds > 0 ? k.bytes / k.seconds : 0;
+    table.row({k.test, k.op, k.kernel, fmt::format("{}", k.steps), fmt::format("{:.0f}", 1e6 * k.seconds),
+               fmt::format("{:.1f} %", 100 * k.seconds / whole[k.test]),
+               rate > 0 ? fmt::format("{:.1f}", rate / 1e9) : "-",
+               rate > 0 ? fmt::format("{:.0f} %", 100 * rate / report.memory_bandwidth) : "-"});
+  }
+  return table.markdown();
+}
+
 std::string rows_json(const Model& model, const BenchReport& report, const std::string& description,
                       const std::vector<Measured>& all, bool lines) {
   std::string out;
@@ -154,6 +172,7 @@ int bench_verb(Session& s, const BenchArgs& args) {
   options.generations = without_zero(parse_list(args.generations, "--n-gen"));
   options.repetitions = args.repetitions;
   options.warm_up = !args.no_warm_up;
+  options.profile = args.profile;
   const std::vector<int64_t> batches = without_zero(parse_list(args.batches, "--batch"));
   const std::vector<int64_t> threads =
       args.threads.empty() ? std::vector<int64_t>{thread_count(s.common)} : parse_list(args.threads, "--threads");
@@ -161,7 +180,7 @@ int bench_verb(Session& s, const BenchArgs& args) {
   const Model model = model_of(s, args);
   std::vector<Measured> all;
   BenchReport report;
-  std::string description;
+  std::string description, profiles;
   for (const int64_t t : threads) {
     for (const int64_t b : batches) {
       EngineOptions engine_of = engine_options(s.common);
@@ -171,6 +190,8 @@ int bench_verb(Session& s, const BenchArgs& args) {
       description = engine.description();
       options.batch = static_cast<int>(b);
       report = bench(engine, options);
+      if (args.profile)
+        profiles += fmt::format("\nthreads {}, batch {}\n\n", engine.threads(), b) + profile_table(report);
       for (BenchRow& row : report.rows) all.push_back({std::move(row), engine.threads(), b});
       if (interrupted()) throw Error(ErrorCode::kInterrupted, "interrupted", "", "");
     }
@@ -181,7 +202,7 @@ int bench_verb(Session& s, const BenchArgs& args) {
     return 0;
   }
   const Table table = make_table(args, model, s.common.device, all);
-  s.out.write(format == "csv" ? table.csv() : table.markdown());
+  s.out.write(format == "csv" ? table.csv() : table.markdown() + profiles);
   s.progress.note((report.machine == description ? description : report.machine + "; " + description) +
                   "; ceilings measured in this run");
   return 0;
@@ -204,6 +225,7 @@ void add_bench_verb(Program* program) {
   verb->add_option("-t,--threads", args->threads, "threads (default: OMP_NUM_THREADS, else all)")->option_text("LIST");
   at_least(verb->add_option("-r,--repetitions", args->repetitions, "times that each test runs (default 5)"), 1);
   one_of(verb->add_option("-o,--format", args->format, "of the output (default md)"), {"md", "csv", "json", "jsonl"});
+  verb->add_flag("--profile", args->profile, "one more run of each test, timed kernel by kernel (table only)");
   verb->add_flag("--no-warmup", args->no_warm_up, "measure the first run too");
   verb->footer(
       "Example:\n  quamba2 bench mamba2-130m-w4a16 -p 128,512 -n 128 -t 1,2\n\n"

@@ -55,7 +55,8 @@ struct BenchOptions {
   std::vector<int64_t> generations = {128};  // tg tests
   int repetitions = 5;
   bool warm_up = true;
-  int batch = 1;  // sequences decoded together
+  int batch = 1;         // sequences decoded together
+  bool profile = false;  // one more run of each test, timed kernel by kernel
 };
 
 struct BenchRow {
@@ -68,8 +69,17 @@ struct BenchRow {
   double work = 0;            // bytes a token (tg), operations a token (pp)
 };
 
+// What a kernel takes of a test: all steps that it runs together.
+struct KernelTime {
+  std::string test, op, kernel;
+  int steps = 0;       // of one call of the model
+  double seconds = 0;  // tg: a token of each sequence; pp: the whole prompt
+  double bytes = 0;    // tg: weights, and states read and written; pp: 0
+};
+
 struct BenchReport {
   std::vector<BenchRow> rows;
+  std::vector<KernelTime> kernels;  // with BenchOptions::profile: of each test, the longest first
   // Bytes a second, operations a second; measured in this run. `read_bandwidth` is of a buffer as large as what a step
   // touches, which may live in a cache; `memory_bandwidth` of one that no cache holds.
   double read_bandwidth = 0, memory_bandwidth = 0, fma_peak = 0, int8_peak = 0;

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "api/engine_impl.h"
+#include "api/profile.h"
 #include "api/work.h"
 #include "backends/cpu/ceilings.h"
 #include "base/log.h"
@@ -121,6 +122,11 @@ BenchReport bench(Engine& engine, const BenchOptions& options) {
     report.rows.push_back(
         time_row("pp" + std::to_string(n), tokens, options, &progress, [&] { read_prompt(executor, prompt); }));
     hold_against_peaks(work, report, tokens, &report.rows.back());
+    if (options.profile) {
+      Profile profile(executor);
+      read_prompt(executor, prompt);
+      profile.report(report.rows.back().test, 1, 0, &report.kernels);
+    }
   }
   for (int64_t n : options.generations) {
     if (n < 1) continue;
@@ -128,6 +134,11 @@ BenchReport bench(Engine& engine, const BenchOptions& options) {
     report.rows.push_back(time_row("tg" + std::to_string(n), tokens, options, &progress,
                                    [&] { decode(executor, ids, n, options.batch); }));
     hold_against_bandwidth(work, report, options.batch, &report.rows.back());
+    if (options.profile) {
+      Profile profile(executor);
+      decode(executor, ids, n, options.batch);
+      profile.report(report.rows.back().test, n, options.batch, &report.kernels);
+    }
   }
   return report;
 }

@@ -15,12 +15,23 @@ double elements(const State& state) {
 // Bytes of a weight where a kernel holds it, else as it is stored.
 double held_bytes(const Plan& plan, int32_t weight, const void* row) {
   const auto at = plan.prepared.find({weight, row});
-  if (at != plan.prepared.end()) return static_cast<double>(at->second.size());
+  if (at != plan.prepared.end()) return static_cast<double>(at->second.bytes);
   const Weight& w = plan.graph.weights[static_cast<size_t>(weight)];
   return static_cast<double>(w.values.bytes() + w.scales[0].bytes() + w.scales[1].bytes());
 }
 
 }  // namespace
+
+double step_bytes(const Plan& plan, const Step& step, int batch) {
+  const Node& node = plan.graph.nodes[static_cast<size_t>(step.node)];
+  double bytes = 0;
+  for (int32_t w : node.weights) {
+    if (w != kNone && node.op != Op::kEmbed) bytes += held_bytes(plan, w, step.row);
+  }
+  if (node.state != kNone)
+    bytes += 2.0 * batch * static_cast<double>(plan.state_bytes[static_cast<size_t>(node.state)]);
+  return bytes;
+}
 
 Work count_work(const Executor& executor) {
   const Plan& plan = executor.plan();

@@ -20,4 +20,8 @@ struct Work {
 // exponential is not counted).
 Work count_work(const Executor& executor);
 
+// Bytes that a step moves to decode a token of each of `batch` sequences: its weights as its kernel holds them, and their
+// states, read and written.
+double step_bytes(const Plan& plan, const Step& step, int batch);
+
 }  // namespace quamba2

@@ -2,6 +2,7 @@
 #include "backend/executor.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "base/check.h"
@@ -79,13 +80,23 @@ void Executor::tap_outputs(const Step& step) {
   }
 }
 
+void Executor::run_timed(const Step& step, const Stream& stream) const {
+  const auto start = std::chrono::steady_clock::now();
+  step.run(step, stream);
+  watch_(step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+}
+
 void Executor::walk(RowKind rows, bool with_logits) {
   Stream stream = backend_->stream();
   stream.scratch = static_cast<char*>(plan_->scratch.data());
   for (const Step& step : plan_->steps) {
     if (step.rows != rows) continue;
     if (!with_logits && plan_->graph.nodes[static_cast<size_t>(step.node)].output == plan_->graph.logits) continue;
-    step.run(step, stream);
+    if (watch_) {
+      run_timed(step, stream);
+    } else {
+      step.run(step, stream);
+    }
     if (tap_) tap_outputs(step);
   }
 }

@@ -17,6 +17,9 @@ namespace quamba2 {
 // Called with the numbers on an edge after the step that wrote it; the view holds the rows of this call.
 using Tap = std::function<void(const Edge& edge, const Operand& values)>;
 
+// Called after each step with what it took, in seconds.
+using Watch = std::function<void(const Step& step, double seconds)>;
+
 class Executor {
  public:
   Executor(const Graph& graph, std::shared_ptr<const Backend> backend, const PlanLimits& limits);
@@ -48,6 +51,8 @@ class Executor {
 
   // Calls `tap` for every edge of every run; needs limits.keep_edges no more than the tap's own reads do.
   void set_tap(Tap tap) { tap_ = std::move(tap); }
+  // Times every step of every run; an empty watch ends that.
+  void set_watch(Watch watch) { watch_ = std::move(watch); }
 
  private:
   void check_segments(int64_t tokens, std::span<const Segment> segments) const;
@@ -55,6 +60,7 @@ class Executor {
   void select(std::span<const int32_t> rows);
   void walk(RowKind rows, bool with_logits = true);
   void tap_outputs(const Step& step);
+  void run_timed(const Step& step, const Stream& stream) const;
 
   std::shared_ptr<const Backend> backend_;
   std::unique_ptr<Plan> plan_;
@@ -62,6 +68,7 @@ class Executor {
   std::vector<float> narrowed_;  // logits of an f64 back end
   int32_t tokens_ = 0, selected_ = 0, tokens_set_ = -1;
   Tap tap_;
+  Watch watch_;
 };
 
 }  // namespace quamba2

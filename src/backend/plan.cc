@@ -178,14 +178,15 @@ void prepare_weight(Plan* plan, const Stream& stream, Step* step, Args* args) {
   } else if constexpr (requires { args->prepared; }) {
     if (!row->prepare) return;
     const int32_t weight = plan->graph.nodes[static_cast<size_t>(step->node)].weights[0];
-    AlignedBuffer& buffer = plan->prepared[{weight, row}];
-    if (buffer.size() == 0) {
-      buffer = AlignedBuffer(std::max<size_t>(row->prepared_bytes(*args), 1));
-      row->prepare(*args, buffer.data(), stream);
-      plan->weight_bytes += buffer.size();
+    Prepared& held = plan->prepared[{weight, row}];
+    if (held.data == nullptr) {
+      held.bytes = row->prepared_bytes(*args);
+      held.data = plan->prepared_memory.take(std::max<size_t>(held.bytes, 1));
+      row->prepare(*args, held.data, stream);
+      plan->weight_bytes += held.bytes;
       plan->graph.weights[static_cast<size_t>(weight)].values.release_pages();
     }
-    args->prepared = buffer.data();
+    args->prepared = held.data;
   }
 }
 

@@ -37,6 +37,12 @@ struct Step {
   void (*run)(const Step& step, const Stream& stream) = nullptr;
 };
 
+// A weight in a kernel's own layout.
+struct Prepared {
+  void* data = nullptr;
+  size_t bytes = 0;
+};
+
 struct Plan {
   Graph graph;  // the model's, with the converts that the back end needs
   PlanLimits limits;
@@ -45,7 +51,8 @@ struct Plan {
   std::vector<Operand> states;      // [slots, ...]
   std::vector<size_t> state_bytes;  // of one slot
   AlignedBuffer edge_memory, state_memory, scratch, ids, selected;
-  std::map<std::pair<int32_t, const void*>, AlignedBuffer> prepared;  // (weight, kernel row)
+  std::map<std::pair<int32_t, const void*>, Prepared> prepared;  // (weight, kernel row)
+  Arena prepared_memory;
   std::vector<Tensor> expanded_scales;
   size_t weight_bytes = 0;  // in the formats that the kernels read
 };

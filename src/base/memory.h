@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 namespace quamba2 {
 
@@ -20,6 +21,26 @@ class AlignedBuffer {
  private:
   void* data_ = nullptr;
   size_t size_ = 0;
+};
+
+// Zeroed blocks, aligned to 64 bytes, that follow one another in large slabs of huge pages: with pages of 4 KiB a model's
+// weights would wait for address translation (decode reads all of them a token). Blocks live as long as the arena.
+class Arena {
+ public:
+  Arena() = default;
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  // Throws Error{kResource}.
+  void* take(size_t bytes);
+
+ private:
+  struct Slab {
+    char* data;
+    size_t size;
+  };
+  std::vector<Slab> slabs_;
+  size_t used_ = 0;  // of the last slab
 };
 
 }  // namespace quamba2

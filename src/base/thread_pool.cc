@@ -45,31 +45,51 @@ uint32_t await_change(const std::atomic<uint32_t>& value, uint32_t old, bool spi
 
 }  // namespace
 
+// A round has as many parts as there are threads. Parts are claimed, not assigned: where another process holds a worker's
+// processor, whoever is awake does that worker's part, instead of waiting for the scheduler several times a layer.
 struct ThreadPool::Shared {
+  explicit Shared(int count) : parts(static_cast<uint32_t>(count)), next(parts) {}
+
+  const uint32_t parts;
   alignas(64) std::atomic<uint32_t> epoch{0};     // a new value starts a round
-  alignas(64) std::atomic<uint32_t> finished{0};  // workers done, counted up for ever
+  alignas(64) std::atomic<uint64_t> next;         // round << 32 | the first part that nobody has claimed
+  alignas(64) std::atomic<uint32_t> finished{0};  // parts done in this round
   alignas(64) std::atomic<bool> stop{false};
-  void (*task)(void*, int) = nullptr;
-  void* context = nullptr;
+  std::atomic<void (*)(void*, int)> task{nullptr};  // read before a claim, valid only after it
+  std::atomic<void*> context{nullptr};
   bool spin = true;
   std::vector<std::jthread> workers;
 
-  void work(int index) {
+  // Claims a part and does it; false where none is left. A round ends only when all its parts are done, so a claim that
+  // succeeds belongs to the round whose task was read before it.
+  bool do_part() {
+    uint64_t first = next.load(std::memory_order_acquire);
+    while (static_cast<uint32_t>(first) < parts) {
+      void (*const function)(void*, int) = task.load(std::memory_order_relaxed);
+      void* const argument = context.load(std::memory_order_relaxed);
+      if (!next.compare_exchange_weak(first, first + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      function(argument, static_cast<int>(static_cast<uint32_t>(first)));
+      finished.fetch_add(1, std::memory_order_release);
+      return true;
+    }
+    return false;
+  }
+
+  void work() {
     uint32_t seen = 0;
     while (true) {
       seen = await_change(epoch, seen, spin);
       if (stop.load(std::memory_order_relaxed)) return;
-      task(context, index);
-      finished.fetch_add(1, std::memory_order_release);
-      finished.notify_one();
+      while (do_part()) finished.notify_one();
     }
   }
 };
 
-ThreadPool::ThreadPool(int threads) : shared_(std::make_unique<Shared>()), threads_(std::max(1, threads)) {
+ThreadPool::ThreadPool(int threads) : threads_(std::max(1, threads)) {
+  shared_ = std::make_unique<Shared>(threads_);
   // Spinning only helps while every thread has a processor of its own.
   if (threads_ > available_threads()) shared_->spin = false;
-  for (int i = 1; i < threads_; ++i) shared_->workers.emplace_back([s = shared_.get(), i] { s->work(i); });
+  for (int i = 1; i < threads_; ++i) shared_->workers.emplace_back([s = shared_.get()] { s->work(); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -84,14 +104,16 @@ void ThreadPool::run(void (*task)(void*, int), void* context) {
     return;
   }
   Shared& s = *shared_;
-  s.task = task;
-  s.context = context;
-  const uint32_t target = s.finished.load(std::memory_order_relaxed) + static_cast<uint32_t>(threads_ - 1);
+  s.task.store(task, std::memory_order_relaxed);
+  s.context.store(context, std::memory_order_relaxed);
+  s.finished.store(0, std::memory_order_relaxed);
+  const uint64_t round = (s.next.load(std::memory_order_relaxed) >> 32) + 1;
+  s.next.store(round << 32, std::memory_order_release);
   s.epoch.fetch_add(1, std::memory_order_release);
   s.epoch.notify_all();
-  task(context, 0);
-  uint32_t now = s.finished.load(std::memory_order_acquire);
-  while (now != target) now = await_change(s.finished, now, s.spin);
+  while (s.do_part()) {}
+  uint32_t done = s.finished.load(std::memory_order_acquire);
+  while (done != s.parts) done = await_change(s.finished, done, s.spin);
 }
 
 int available_threads() {

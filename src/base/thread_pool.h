@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A persistent fork-join pool with static partition. Decode lives from its low start-up cost: workers spin for a short
-// while before they sleep.
+// A persistent fork-join pool. Decode lives from its low start-up cost: workers spin for a short while before they sleep.
 #pragma once
 
 #include <memory>
@@ -17,8 +16,9 @@ class ThreadPool {
 
   int threads() const { return threads_; }
 
-  // Calls task(context, i) for i in [0, threads()), each i on its own thread (0 on the caller's), and returns when all
-  // are done. Tasks must not throw and must not call run again. Only one caller at a time.
+  // Calls task(context, i) once for each i in [0, threads()), at the same time where the processors are free, and returns
+  // when all are done. Which thread takes which i is open: one whose processor is taken is not waited for. Tasks must
+  // not throw, wait for one another, or call run again. Only one caller at a time.
   void run(void (*task)(void* context, int index), void* context);
 
  private:

@@ -110,7 +110,10 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors, con
   AtomicFile file(path);
   file.write(length, sizeof length);
   file.write(header);
-  for (const auto* item : order) file.write(item->second.data(), item->second.bytes());
+  for (const auto* item : order) {
+    file.write(item->second.data(), item->second.bytes());
+    item->second.release_pages();  // of a mapped file: a model larger than memory passes through
+  }
   file.commit();
 }
 

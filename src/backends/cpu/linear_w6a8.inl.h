@@ -149,44 +149,78 @@ QUAMBA2_INLINE void six_codes(const char* at, I32 (&code)[4]) {
   code[3] = bit_or(bit_and(shift_right<4>(next), nibbles), bit_and(shift_right<2>(top), tops));
 }
 
-// A half panel times kRows tokens from `t` on: total[r] is the sum over groups.
+// A half panel of a group times kRows tokens.
 template <int kRows>
-QUAMBA2_INLINE void six_half(const SixPanels& panels, const char* panel, int half, const SixTokens& tokens, int64_t t,
-                             F32 (&total)[kRows]) {
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) total[r] = zero();
-  const uint32_t* words = tokens.words + t * tokens.row_words;
-  for (int64_t g = 0; g < panels.groups; ++g) {
-    I32 sum[kRows][4];
+struct SixSums {
+  I32 sum[kRows][4];
+
+  QUAMBA2_INLINE void clear() {
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
       for (int v = 0; v < 4; ++v) sum[r][v] = broadcast(int32_t{0});
     }
-    const int64_t end = smaller(panels.inner, (g + 1) * panels.group) / kSixCodes;
-    for (int64_t b = g * panels.group / kSixCodes; b < end; ++b) {
+  }
+  // The codes of a block of kSixCodes; words of the first token.
+  QUAMBA2_INLINE void add_block(const char* (&codes)[4], const uint32_t* words, int64_t row_words) {
 #pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) {
-        I32 code[4];
-        six_codes(panels.codes(panel, b, half * 4 + v, 0), code);
+    for (int v = 0; v < 4; ++v) {
+      I32 code[4];
+      six_codes(codes[v], code);
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) {
-          const DotRun w = dot_run_of(code[i]);
+      for (int i = 0; i < 4; ++i) {
+        const DotRun w = dot_run_of(code[i]);
 #pragma GCC unroll 8
-          for (int r = 0; r < kRows; ++r) {
-            const DotRun x = dot_run(words + r * tokens.row_words + (4 * b + i) * 4 * kDotWords);
-            sum[r][v] = dot_runs_unsigned(sum[r][v], x, w);
-          }
+        for (int r = 0; r < kRows; ++r) {
+          const DotRun x = dot_run(words + r * row_words + i * 4 * kDotWords);
+          sum[r][v] = dot_runs_unsigned(sum[r][v], x, w);
         }
       }
     }
-    const F32 scale = panels.scale(panel, g, half);
+  }
+  QUAMBA2_INLINE F32 of_row(int r, int32_t start) {
+    transpose_runs(sum[r]);
+    return to_f32(add(add(add(sum[r][0], sum[r][1]), add(sum[r][2], sum[r][3])), broadcast(start)));
+  }
+};
+
+// kHalves half panels from `first` on times kRows tokens from `t` on: total[h][r] is the sum over groups. A block is read
+// in one piece where registers hold both halves, and asked for ahead.
+template <int kRows, int kHalves>
+QUAMBA2_INLINE void six_halves(const SixPanels& panels, const char* panel, int first, const SixTokens& tokens,
+                               int64_t t, F32 (&total)[kHalves][kRows]) {
+#pragma GCC unroll 2
+  for (int h = 0; h < kHalves; ++h) {
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      transpose_runs(sum[r]);
-      const I32 start = broadcast(tokens.starts[(t + r) * tokens.groups + g]);
-      const I32 all = add(add(add(sum[r][0], sum[r][1]), add(sum[r][2], sum[r][3])), start);
-      total[r] = fma(scale, to_f32(all), total[r]);
+    for (int r = 0; r < kRows; ++r) total[h][r] = zero();
+  }
+  const uint32_t* words = tokens.words + t * tokens.row_words;
+  for (int64_t g = 0; g < panels.groups; ++g) {
+    SixSums<kRows> sums[kHalves];
+#pragma GCC unroll 2
+    for (int h = 0; h < kHalves; ++h) sums[h].clear();
+    const int64_t end = smaller(panels.inner, (g + 1) * panels.group) / kSixCodes;
+    for (int64_t b = g * panels.group / kSixCodes; b < end; ++b) {
+      if constexpr (kRows == 1) {
+        constexpr int kBytes = kHalves * 12 * kLanes * 4;
+#pragma GCC unroll 24
+        for (int line = 0; line < kBytes / 64; ++line)
+          __builtin_prefetch(panels.codes(panel, b, first * 4, 0) + kPrefetchWords * 4 + line * 64, 0, 2);
+      }
+#pragma GCC unroll 2
+      for (int h = 0; h < kHalves; ++h) {
+        const char* codes[4];
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; ++v) codes[v] = panels.codes(panel, b, (first + h) * 4 + v, 0);
+        sums[h].add_block(codes, words + 16 * b * kDotWords, tokens.row_words);
+      }
+    }
+#pragma GCC unroll 2
+    for (int h = 0; h < kHalves; ++h) {
+      const F32 scale = panels.scale(panel, g, first + h);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r)
+        total[h][r] = fma(scale, sums[h].of_row(r, tokens.starts[(t + r) * tokens.groups + g]), total[h][r]);
     }
   }
 }
@@ -194,14 +228,19 @@ QUAMBA2_INLINE void six_half(const SixPanels& panels, const char* panel, int hal
 template <int kRows>
 void six_tile(const LinearArgs& args, const SixPanels& panels, int64_t p, const SixTokens& tokens, int64_t t,
               const DotScales& x_scales) {
+  constexpr int kHalves = kRows == 1 && kRegisters == 32 ? 2 : 1;
   const char* panel = static_cast<const char*>(args.prepared) + p * panels.panel_bytes;
   alignas(64) float tile[kRows * kTileColumns + kLanes];
-  for (int half = 0; half < 2; ++half) {
-    F32 total[kRows];
-    six_half<kRows>(panels, panel, half, tokens, t, total);
+  for (int first = 0; first < 2; first += kHalves) {
+    F32 total[kHalves][kRows];
+    six_halves<kRows, kHalves>(panels, panel, first, tokens, t, total);
+#pragma GCC unroll 2
+    for (int h = 0; h < kHalves; ++h) {
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r)
-      store(tile + r * kTileColumns + half * kLanes, mul(total[r], broadcast(x_scales.of(t + r))));
+      for (int r = 0; r < kRows; ++r) {
+        store(tile + r * kTileColumns + (first + h) * kLanes, mul(total[h][r], broadcast(x_scales.of(t + r))));
+      }
+    }
   }
   const int64_t first_column = p * kTileColumns;
   store_tile(args, t, kRows, first_column, smaller<int64_t>(kTileColumns, panels.outputs - first_column), tile,
