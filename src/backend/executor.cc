@@ -107,17 +107,17 @@ namespace {
 
 }  // namespace
 
-void Executor::check_segments(int64_t tokens, std::span<const Segment> segments) const {
+void Executor::check_segments(int64_t tokens, std::span<const Segment> segments) {
   const PlanLimits& most = plan_->limits;
   if (tokens < 1 || tokens > most.max_tokens)
     invalid_batch(std::to_string(tokens) + " tokens, 1 to " + std::to_string(most.max_tokens) + " are possible");
   int64_t at = 0;
-  std::vector<bool> seen(static_cast<size_t>(most.max_sequences), false);
+  seen_.assign(static_cast<size_t>(most.max_sequences), false);
   for (const Segment& s : segments) {
     if (s.begin != at || s.length < 1 || s.slot < 0 || s.slot >= most.max_sequences)
       invalid_batch("a segment is out of range");
-    if (seen[static_cast<size_t>(s.slot)]) invalid_batch("slot " + std::to_string(s.slot) + " appears twice");
-    seen[static_cast<size_t>(s.slot)] = true;
+    if (seen_[static_cast<size_t>(s.slot)]) invalid_batch("slot " + std::to_string(s.slot) + " appears twice");
+    seen_[static_cast<size_t>(s.slot)] = true;
     at += s.length;
   }
   if (at != tokens) invalid_batch("the segments do not cover the tokens");

@@ -55,7 +55,7 @@ class Executor {
   void set_watch(Watch watch) { watch_ = std::move(watch); }
 
  private:
-  void check_segments(int64_t tokens, std::span<const Segment> segments) const;
+  void check_segments(int64_t tokens, std::span<const Segment> segments);
   void set_rows(RowKind rows, int32_t count, std::span<const Segment> segments);
   void select(std::span<const int32_t> rows);
   void walk(RowKind rows, bool with_logits = true);
@@ -65,6 +65,7 @@ class Executor {
   std::shared_ptr<const Backend> backend_;
   std::unique_ptr<Plan> plan_;
   std::vector<Segment> segments_;
+  std::vector<bool> seen_;       // slots of a call
   std::vector<float> narrowed_;  // logits of an f64 back end
   int32_t tokens_ = 0, selected_ = 0, tokens_set_ = -1;
   Tap tap_;
