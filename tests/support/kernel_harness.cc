@@ -37,14 +37,17 @@ void corrupt(const Operand& o) {
   *last = static_cast<unsigned char>(*last ^ 0x41);
 }
 
+double nearest_code(DType dtype, double value) {
+  return std::fmin(std::fmax(std::nearbyint(value), min_code(dtype)), max_code(dtype));
+}
+
 // `value` as the operand's format would hold it.
 double rounded(const Operand& o, int64_t row, int64_t column, double value) {
   Operand cell = o;
   if (o.format.levels > 0) {
     const double scale = scale_of(o, row, column);
     if (scale == 0 || std::isnan(value)) return 0;
-    const double code = std::nearbyint(value / scale);
-    return std::fmin(std::fmax(code, min_code(o.values.dtype)), max_code(o.values.dtype)) * scale;
+    return nearest_code(o.values.dtype, value / scale) * scale;
   }
   unsigned char bytes[8];
   store_element(bytes, cell.values.dtype, 0, value);
@@ -103,9 +106,8 @@ class Allowed {
     if (scale == 0) return {};
     const double slack = 128 * 4 * kUnit;
     const Range goal = {(exact - bound) / scale + carry->low - slack, (exact + bound) / scale + carry->high + slack};
-    const auto code = [](double v) { return std::fmin(std::fmax(std::nearbyint(v), -128), 127); };
     *carry = {std::fmax(goal.low - got / scale, -0.5 - slack), std::fmin(goal.high - got / scale, 0.5 + slack)};
-    return {code(goal.low) * scale, code(goal.high) * scale};
+    return {nearest_code(DType::kI8, goal.low) * scale, nearest_code(DType::kI8, goal.high) * scale};
   }
 
   const Expected& e_;

@@ -86,11 +86,10 @@ inline void scan_block_tokens(const SelectiveScanArgs& args, const ScanBlock& bl
 struct BlockScales {
   Scales scales;
   int64_t step = 0;
-  bool blocks = false;
   float* computed = nullptr;
 
   QUAMBA2_INLINE F32 of_row(int64_t k, int64_t e, int n) const {
-    return scale_at({scales.data + (blocks ? k / kStateBlock : k) * step, scales.column}, e, n);
+    return scale_at({scales.data + (computed != nullptr ? k / kStateBlock : k) * step, scales.column}, e, n);
   }
 };
 inline BlockScales block_scales(const SelectiveScanArgs& args, const ScanBlock& block, int32_t slot) {
@@ -101,7 +100,6 @@ inline BlockScales block_scales(const SelectiveScanArgs& args, const ScanBlock& 
     out.scales.data = out.computed = static_cast<float*>(s.data) + slot * static_cast<int64_t>(s.stride[0]);
     out.computed += block.first;
     out.step = s.stride[1];
-    out.blocks = true;
   } else if (s.rank == 2) {
     out.step = s.stride[0];
   }
@@ -127,6 +125,7 @@ inline void encode_block(const BlockRows& rows, const BlockScales& s, const Scan
   const int64_t e = block.first;
   const int n = block.channels;
   ChannelEncoder channels;
+  Encoder encoder;
   for (int64_t k = 0; k < block.states; ++k) {
     const F32 value = load(values + k * kLanes);
     F32 code = value;
@@ -141,7 +140,8 @@ inline void encode_block(const BlockRows& rows, const BlockScales& s, const Scan
       }
       code = channels.code(value);
     } else if (s.scales.data != nullptr) {
-      code = code_of(value, encoder_for(s.of_row(k, e, n)));
+      if (k == 0 || s.step != 0) encoder = encoder_for(s.of_row(k, e, n));
+      code = code_of(value, encoder);
     }
     char* row = rows.first + k * rows.row_bytes;
     n == kLanes ? store_any(row, rows.dtype, e, code) : store_any_n(row, rows.dtype, e, code, n);

@@ -22,7 +22,6 @@ struct HeadState {
   DType dtype;
   Scales scales;              // of the first row
   int64_t scale_step = 0;     // from the scales of a row, or block of rows, to those of the next; 0: all have the same
-  bool blocks = false;        // scales are those of blocks
   float* computed = nullptr;  // [blocks][width]: where dynamic scales go; null: they are static
 };
 inline HeadState head_state(const SsdScanArgs& a, int32_t slot, int64_t h) {
@@ -35,7 +34,6 @@ inline HeadState head_state(const SsdScanArgs& a, int32_t slot, int64_t h) {
     out.computed = static_cast<float*>(s.data) + slot * static_cast<int64_t>(s.stride[0]) + h * s.stride[1];
     out.scales.data = out.computed;
     out.scale_step = s.stride[2];
-    out.blocks = true;
     return out;
   }
   if (s.rank > 1) out.scales.data += h * s.stride[0];
@@ -43,7 +41,7 @@ inline HeadState head_state(const SsdScanArgs& a, int32_t slot, int64_t h) {
   return out;
 }
 QUAMBA2_INLINE Scales row_scales(const HeadState& s, int64_t n) {
-  const int64_t at = s.blocks ? n / kStateBlock : n;
+  const int64_t at = s.computed != nullptr ? n / kStateBlock : n;
   return {s.scales.data == nullptr ? nullptr : s.scales.data + at * s.scale_step, s.scales.column};
 }
 inline void decode_state(const HeadState& s, const SsdShape& shape,
