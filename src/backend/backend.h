@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "backend/device.h"
 #include "backend/kernel.h"
 
 namespace quamba2 {
@@ -15,6 +16,8 @@ class Backend {
   virtual const KernelTable& table() const = 0;
   // Threads and pool; scratch is the executor's.
   virtual Stream stream() const = 0;
+  // Where kernels read and write; null where that is the memory of this process.
+  virtual Device* device() const { return nullptr; }
   // How edges without a format are stored: f32, or f64 for the reference.
   virtual DType float_type() const { return DType::kF32; }
   virtual std::string description() const = 0;  // "CPU avx512vnni, 2 threads (AMD EPYC 9654)"

@@ -25,6 +25,7 @@ struct Stream {
   void* pool = nullptr;
   int32_t threads = 1;
   char* scratch = nullptr;  // at least what the kernel's scratch_bytes asked for, 64-byte aligned; contents undefined
+  void* device = nullptr;   // the device's stream; scratch, and all that arguments point to, is then device memory
 };
 
 // Yes, or the reason why not as static text ("needs K divisible by 32").

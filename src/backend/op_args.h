@@ -107,4 +107,27 @@ inline Operand* weight_of(LinearArgs& a) { return &a.weight; }
 inline Operand* weight_of(CausalConv1dArgs& a) { return &a.weight; }
 inline Operand* weight_of(EmbedArgs& a) { return &a.table; }
 
+// Calls f(TensorView&) for every view in the arguments: numbers and scales of operands, parameters, ids, states.
+template <class F>
+void visit_views(TensorView& view, F f) {
+  f(view);
+}
+template <class F>
+void visit_views(Operand& operand, F f) {
+  f(operand.values), f(operand.scales[0]), f(operand.scales[1]);
+}
+template <class Args, class F>
+void visit_views(Args& a, F f) {
+  const auto visit = [&](auto& member) { visit_views(member, f); };
+  visit_inputs(a, visit);
+  visit_outputs(a, visit);
+  if constexpr (requires { a.ids; }) visit(a.ids);
+  if constexpr (requires { a.rows; }) visit(a.rows);
+  if constexpr (requires { a.table; }) visit(a.table);
+  if constexpr (requires { a.weight; }) visit(a.weight);
+  if constexpr (requires { a.bias; }) visit(a.bias);
+  if constexpr (requires { a.a_log; }) visit(a.a_log), visit(a.d), visit(a.dt_bias);
+  if constexpr (requires { a.state; }) visit(a.state);
+}
+
 }  // namespace quamba2

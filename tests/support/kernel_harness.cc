@@ -6,16 +6,10 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "base/thread_pool.h"
-
 namespace quamba2::testing {
 namespace {
 
 constexpr size_t kGuard = 256;
-
-void parallel(void* pool, void (*task)(void* context, int index), void* context) {
-  static_cast<ThreadPool*>(pool)->run(task, context);
-}
 
 bool plant_failure() {
   const char* value = std::getenv("QUAMBA2_PLANT_FAILURE");
@@ -53,16 +47,6 @@ double rounded(const Operand& o, int64_t row, int64_t column, double value) {
   store_element(bytes, cell.values.dtype, 0, value);
   return load_element(bytes, cell.values.dtype, 0);
 }
-
-}  // namespace
-
-Stream test_stream(int threads, void* scratch) {
-  static ThreadPool one(1), two(2), three(3);
-  ThreadPool* pool = threads == 1 ? &one : threads == 2 ? &two : &three;
-  return {parallel, pool, threads, static_cast<char*>(scratch)};
-}
-
-namespace {
 
 // Values between `low` and `high`.
 struct Range {
@@ -174,7 +158,7 @@ std::string compare_scales(const Expected& e) {
   return "";
 }
 
-std::string run_trial(const Trial& trial, int threads, Workspace& space, const std::vector<Expected>& expected,
+std::string run_trial(const Trial& trial, Workspace& space, const std::vector<Expected>& expected,
                       std::vector<unsigned char>* bits, RowCount* count) {
   space.restore();
   for (const Expected& e : expected) {
@@ -183,7 +167,7 @@ std::string run_trial(const Trial& trial, int threads, Workspace& space, const s
   }
   AlignedBuffer scratch(trial.scratch_bytes + kGuard);
   std::memset(scratch.data(), 0xff, trial.scratch_bytes + kGuard);
-  trial.run(test_stream(threads, scratch.data()));
+  trial.run({scratch.data(), scratch.size()});
 
   std::string failure;
   for (size_t i = 0; i < expected.size(); ++i) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walks the kernel tables of the CPU: every level that the machine has, every row, 1 to 3 threads, every problem. A row
-// that supports a problem runs on poisoned outputs and must stay within the derived bound of the reference, give the
-// same bits whatever the threads, and leave all other memory alone; a refusal is counted by its reason.
+// Walks the kernel tables under test (of the CPU: every level that the machine has), every row, every problem. A row that
+// supports a problem runs on poisoned outputs and must stay within the derived bound of the reference, give the same bits
+// whatever the threads or again, and leave all other memory alone; a refusal is counted by its reason.
 //
 //   KernelTest<RmsNormArgs> test;
 //   for (...) test.check(name, workspace, args, clip);
@@ -16,15 +16,12 @@
 #include <string>
 #include <vector>
 
-#include "backends/cpu/table.h"
 #include "support/kernel_ops.h"
 #include "support/tolerance.h"
+#include "support/under_test.h"
 #include "support/workspace.h"
 
 namespace quamba2::testing {
-
-// A stream of `threads` threads with `scratch`.
-Stream test_stream(int threads, void* scratch);
 
 // One output of a problem: where the kernel writes, and what it should write.
 struct Expected {
@@ -35,8 +32,8 @@ struct Expected {
 
 // One kernel on one problem, without its types.
 struct Trial {
-  std::string what;  // op, row, problem, seed, threads
-  std::function<void(const Stream&)> run;
+  std::string what;                        // op, row, problem, seed, variant
+  std::function<void(Block scratch)> run;  // of scratch_bytes and canaries
   size_t scratch_bytes = 0;
 };
 
@@ -47,7 +44,7 @@ struct RowCount {
 };
 
 // Runs and compares; `bits` receives the outputs' bytes. Returns the failure as text, or nothing.
-std::string run_trial(const Trial& trial, int threads, Workspace& space, const std::vector<Expected>& expected,
+std::string run_trial(const Trial& trial, Workspace& space, const std::vector<Expected>& expected,
                       std::vector<unsigned char>* bits, RowCount* count);
 
 // The element that is worst, if it is outside of its bound. Codes are judged under the scales that the kernel has chosen,
@@ -66,7 +63,7 @@ class KernelTest {
   void check(const std::string& name, uint64_t seed, const std::shared_ptr<Workspace>& space, Args args,
              double clip = 0.9, bool in_place = false) {
     const std::vector<Expected> expected = expect(*space, args, clip, in_place);
-    for (const KernelTable* table : cpu_tables()) {
+    for (const KernelTable* table : under_test().tables) {
       const KernelRows<Args> rows = rows_of(*table, args);
       for (int32_t r = 0; r < rows.count; ++r) {
         RowCount& count = rows_[rows.rows[r].name];
@@ -122,16 +119,21 @@ class KernelTest {
       }
     }
     std::vector<unsigned char> first;
-    for (int threads = 1; threads <= 3; ++threads) {
+    for (int variant = 1; variant <= under_test().variants; ++variant) {
       Trial trial;
-      trial.what = std::string(row.name) + ", " + problem + ", " + std::to_string(threads) + " threads";
-      trial.run = [&](const Stream& stream) { row.run(args, stream); };
-      trial.scratch_bytes = row.scratch_bytes ? row.scratch_bytes(args, threads) : 0;
+      trial.what = std::string(row.name) + ", " + problem + ", variant " + std::to_string(variant);
+      trial.run = [&](Block scratch) {
+        std::vector<Block> blocks = space.blocks();
+        blocks.push_back({prepared.data(), prepared.size()});
+        blocks.push_back(scratch);
+        run_under_test(row, args, variant, blocks, scratch.data);
+      };
+      trial.scratch_bytes = row.scratch_bytes ? row.scratch_bytes(args, test_stream(variant, nullptr).threads) : 0;
       std::vector<unsigned char> bits;
-      const std::string failure = run_trial(trial, threads, space, expected, &bits, count);
+      const std::string failure = run_trial(trial, space, expected, &bits, count);
       if (!failure.empty()) ADD_FAILURE() << failure;
-      if (threads == 1) first = bits;
-      if (bits != first) ADD_FAILURE() << trial.what << ": other bits than with 1 thread";
+      if (variant == 1) first = bits;
+      if (bits != first) ADD_FAILURE() << trial.what << ": other bits than of the first";
     }
     space.restore();
   }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the harness knows of each op: its rows in a table, its reference, and which operands it writes.
+// What the harness knows of each op: its reference, and which operands it writes.
 #pragma once
 
 #include <vector>
 
-#include "backend/kernel.h"
+#include "backend/op_args.h"
 
 namespace quamba2::testing {
 
@@ -13,9 +13,8 @@ struct Output {
   bool read_first;  // a state: its contents matter before the call
 };
 
-#define QUAMBA2_TEST_OP(Args, member)                                                             \
-  inline const char* op_name(const Args&) { return #member; }                                     \
-  inline KernelRows<Args> rows_of(const KernelTable& table, const Args&) { return table.member; } \
+#define QUAMBA2_TEST_OP(Args, member)                         \
+  inline const char* op_name(const Args&) { return #member; } \
   inline void run_reference(const Args& args) { reference_##member(args); }
 
 QUAMBA2_TEST_OP(RmsNormArgs, rms_norm)

@@ -34,7 +34,7 @@ double draw(Workspace& space, const Spec& spec, int64_t column, int64_t columns)
 }  // namespace
 
 unsigned char* Workspace::allocate(size_t bytes, size_t shift, int fill) {
-  Block block;
+  Guarded block;
   block.memory = AlignedBuffer(kCanary + shift + bytes + kCanary);
   auto* base = static_cast<unsigned char*>(block.memory.data());
   std::memset(base, 0xff, block.memory.size());
@@ -119,26 +119,33 @@ const Segment* Workspace::segments(const std::vector<Segment>& list) {
   return segments_.back()->data();
 }
 
+std::vector<Block> Workspace::blocks() const {
+  std::vector<Block> out;
+  for (const Guarded& b : blocks_) out.push_back({b.memory.data(), b.memory.size()});
+  for (const auto& list : segments_) out.push_back({list->data(), list->size() * sizeof(Segment)});
+  return out;
+}
+
 void Workspace::take_snapshot() {
-  for (Block& b : blocks_) {
+  for (Guarded& b : blocks_) {
     const auto* p = static_cast<const unsigned char*>(b.memory.data());
     b.snapshot.assign(p, p + b.memory.size());
   }
 }
 
 void Workspace::restore() const {
-  for (const Block& b : blocks_) std::memcpy(b.memory.data(), b.snapshot.data(), b.snapshot.size());
+  for (const Guarded& b : blocks_) std::memcpy(b.memory.data(), b.snapshot.data(), b.snapshot.size());
 }
 
 bool Workspace::unchanged() const {
-  return std::all_of(blocks_.begin(), blocks_.end(), [](const Block& b) {
+  return std::all_of(blocks_.begin(), blocks_.end(), [](const Guarded& b) {
     return std::memcmp(b.memory.data(), b.snapshot.data(), b.snapshot.size()) == 0;
   });
 }
 
 void Workspace::restore_elements(const Operand& operand) const {
   const auto* first = static_cast<const unsigned char*>(operand.values.data);
-  for (const Block& b : blocks_) {
+  for (const Guarded& b : blocks_) {
     const auto* base = static_cast<const unsigned char*>(b.memory.data());
     if (first < base || first >= base + b.snapshot.size()) continue;
     const size_t row_bytes = static_cast<size_t>(row_length(operand.values) * bits_of(operand.values.dtype) / 8);

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "support/under_test.h"
 #include "tensor/operand.h"
 
 namespace quamba2::testing {
@@ -56,6 +57,9 @@ class Workspace {
   // Room for a kernel: 64-byte aligned bytes (0xff, or zeros) between canaries.
   void* bytes(size_t count, int fill);
 
+  // All memory, canaries included, and segments.
+  std::vector<Block> blocks() const;
+
   void take_snapshot();
   void restore() const;
   // True if all memory is as in the snapshot.
@@ -64,14 +68,14 @@ class Workspace {
   void restore_elements(const Operand& operand) const;
 
  private:
-  struct Block {
+  struct Guarded {
     AlignedBuffer memory;
     std::vector<unsigned char> snapshot;
   };
   unsigned char* allocate(size_t bytes, size_t shift, int fill);
   void fill(const Operand& operand, const Spec& spec, bool choose_scales);
 
-  std::vector<Block> blocks_;
+  std::vector<Guarded> blocks_;
   std::vector<std::unique_ptr<std::vector<Segment>>> segments_;
 };
 

@@ -1,274 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every linear row of every level of this processor, on random problems: results within a derived bound of exact
-// arithmetic, equal bits for any number of tokens and threads, nothing written outside, prepared weights readable.
-#include "ops/linear.h"
-
-#include <algorithm>
+// What is particular to the CPU's linear rows: integer sums to the last bit, and rows of prepared weights for `embed`.
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <map>
-#include <string>
 
-#include "backends/cpu/linear_problem_test.h"
 #include "backends/cpu/table.h"
+#include "kernels/linear_runner.h"
 #include "ops/embed.h"
 
 namespace quamba2::linear_test {
 namespace {
 
-ThreadPool& pool_of(int threads) {
-  static ThreadPool pools[3] = {ThreadPool(1), ThreadPool(2), ThreadPool(3)};
-  return pools[threads - 1];
-}
-
-Stream stream_of(int threads, char* scratch) {
-  Stream s;
-  s.parallel = [](void* pool, void (*task)(void*, int), void* context) {
-    static_cast<ThreadPool*>(pool)->run(task, context);
-  };
-  s.pool = &pool_of(threads);
-  s.threads = threads;
-  s.scratch = scratch;
-  return s;
-}
-
-struct Runner {
-  const Kernel<LinearArgs>& row;
-  Problem& problem;
-  AlignedBuffer prepared;
-
-  Runner(const Kernel<LinearArgs>& r, Problem& p, int threads) : row(r), problem(p) {
-    prepared = AlignedBuffer(row.prepared_bytes(p.args) + 64);
-    const size_t bytes = row.prepared_bytes(p.args);
-    char* memory = static_cast<char*>(prepared.data());
-    std::fill_n(memory + bytes, 64, static_cast<char>(0x5a));
-    row.prepare(p.args, prepared.data(), stream_of(threads, nullptr));
-    EXPECT_TRUE(std::all_of(memory + bytes, memory + bytes + 64, [](char c) { return c == 0x5a; })) << row.name;
-    problem.args.prepared = prepared.data();
-  }
-
-  std::vector<uint8_t> run(int threads) {
-    problem.poison();
-    const size_t bytes = row.scratch_bytes(problem.args, threads);
-    AlignedBuffer scratch(bytes + 64);
-    char* memory = static_cast<char*>(scratch.data());
-    std::memset(memory, 0xff, bytes);  // floats: NaN
-    std::fill_n(memory + bytes, 64, static_cast<char>(0x5a));
-    row.run(problem.args, stream_of(threads, memory));
-    EXPECT_TRUE(problem.canaries_intact()) << row.name;
-    EXPECT_TRUE(std::all_of(memory + bytes, memory + bytes + 64, [](char c) { return c == 0x5a; })) << row.name;
-    return problem.output_bytes();
-  }
-};
-
-// The difference that a result may have: K + 8 roundings of at most |x w| each, and underflow of each product.
-double bound_of(const Problem& p, size_t i) {
-  const double u = 0x1p-24, n = p.args.x.values.dim[1] + 8;
-  return n * u / (1 - n * u) * p.magnitude[i] + n * 0x1p-149 * std::max(1.0f, p.largest_scale * 128);
-}
-
-std::string check_element(const Problem& p, const Operand& part, int64_t t, int64_t n, int64_t begin) {
-  const size_t i = static_cast<size_t>(t * p.args.weight.values.dim[0] + n);
-  const double exact = p.exact[i], bound = bound_of(p, i);
-  const double got = load_element(row_address(part.values, t), part.values.dtype, n - begin);
-  bool good;
-  double want = exact;
-  if (part.format.levels == 0) {
-    const double rounding = part.values.dtype == DType::kBF16 ? std::abs(exact) * 0x1p-8 + 0x1p-133 : 0;
-    good = std::abs(got - exact) <= bound + rounding * 1.01;
-  } else {
-    const double scale = scale_of(part, t, n - begin);
-    const double steps = scale == 0 ? 0 : exact / scale,
-                 slack = scale == 0 ? 0 : bound / scale + std::abs(steps) * 0x1p-21;
-    const auto encode_steps = [](double s) { return std::clamp(std::nearbyint(s), -128.0, 127.0); };
-    want = encode_steps(steps);
-    good = got >= encode_steps(steps - slack) && got <= encode_steps(steps + slack) && std::abs(got - want) <= 1;
-  }
-  if (good) return "";
-  return "t " + std::to_string(t) + " n " + std::to_string(n) + " " + format_text(part.format) + ": got " +
-         std::to_string(got) + ", want " + std::to_string(want) + ", bound " + std::to_string(bound) + ", exact " +
-         std::to_string(exact);
-}
-
-std::string check_results(const Problem& p) {
-  for (int i = 0; i < p.args.out.count; ++i) {
-    for (int64_t t = 0; t < p.args.x.values.dim[0]; ++t) {
-      for (int64_t n = p.args.out.begin[i]; n < p.args.out.begin[i + 1]; ++n) {
-        const std::string failure = check_element(p, p.args.out.part[i], t, n, p.args.out.begin[i]);
-        if (!failure.empty()) return failure;
-      }
-    }
-  }
-  return "";
-}
-
-// The same rows one at a time, and in two runs, must give the same bits.
-void check_row_counts(Runner& runner, const std::vector<uint8_t>& all, const std::string& what) {
-  const LinearArgs whole = runner.problem.args;
-  const int32_t tokens = whole.x.values.dim[0];
-  const size_t row_bytes = all.size() / static_cast<size_t>(tokens);
-  const auto run_rows = [&](int32_t begin, int32_t count) {
-    LinearArgs& args = runner.problem.args;
-    args = whole;
-    args.x.values.data = row_address(whole.x.values, begin);
-    args.x.values.dim[0] = count;
-    if (args.x.format.dynamic) args.x.scales[0].data = static_cast<float*>(whole.x.scales[0].data) + begin;
-    for (int i = 0; i < args.out.count; ++i) args.out.part[i].values.dim[0] = count;
-    const std::vector<uint8_t> some = runner.run(1 + begin % 2);
-    const bool same = std::memcmp(some.data(), all.data() + static_cast<size_t>(begin) * row_bytes, some.size()) == 0;
-    if (!same)
-      ADD_FAILURE() << what << ": rows " << begin << " + " << count << " differ from the same rows in " << tokens;
-    runner.problem.args = whole;
-  };
-  for (int32_t t = 0; t < std::min(tokens, 3); ++t) run_rows(t, 1);
-  run_rows(tokens - 1, 1);
-  if (tokens > 2) run_rows(1, tokens / 2);
-}
-
-void check_read_row(Runner& runner) {
-  const Operand& w = runner.problem.args.weight;
-  const int32_t inner = w.values.dim[1];
-  std::vector<float> row(static_cast<size_t>(inner) + 1);
-  for (int32_t n = 0; n < w.values.dim[0]; ++n) {
-    row.back() = -77.0f;
-    runner.row.read_row(w, runner.prepared.data(), n, row.data());
-    ASSERT_EQ(row.back(), -77.0f);
-    for (int32_t k = 0; k < inner; ++k) {
-      ASSERT_EQ(row[static_cast<size_t>(k)], static_cast<float>(decode_element(w, n, k)))
-          << runner.row.name << " " << n << " " << k;
-    }
-  }
-}
-
-std::map<std::string, int> runs;
-
-void check_problem(Shape shape, Format x, Format weight, Values values, uint64_t seed) {
-  Problem problem(shape, x, weight, values, seed);
-  problem.make_outputs(values == Values::kTiny || values == Values::kHuge);
-  const std::string what = "T " + std::to_string(shape.tokens) + " N " + std::to_string(shape.outputs) + " K " +
-                           std::to_string(shape.inner) + " x " + format_text(x) + " w " + format_text(weight) +
-                           " values " + std::to_string(static_cast<int>(values)) + " seed " + std::to_string(seed);
-  for (const KernelTable* table : cpu_tables()) {
-    bool first = true;
-    for (int32_t r = 0; r < table->linear.count; ++r) {
-      const Kernel<LinearArgs>& row = table->linear.rows[r];
-      if (row.supports(problem.args).refusal != nullptr) continue;
-      ++runs[row.name];
-      Runner runner(row, problem, 1 + static_cast<int>(seed % 3));
-      const std::vector<uint8_t> bits = runner.run(1);
-      const std::string failure = check_results(problem);
-      if (!failure.empty()) ADD_FAILURE() << row.name << ", " << what << ": " << failure;
-      for (int threads : {2, 3}) {
-        if (threads == 3 && seed % 4 != 0) continue;
-        EXPECT_EQ(runner.run(threads), bits) << row.name << ", " << what << ", threads " << threads;
-      }
-      check_row_counts(runner, bits, std::string(row.name) + ", " + what);
-      check_read_row(runner);
-      first = false;
-    }
-    EXPECT_FALSE(first) << table->name << " has no row for " << what;
-  }
-}
-
-Format random_weight(Random& random, int32_t inner) {
-  const DType scale = random.below(2) == 0 ? DType::kF16 : DType::kF32;
-  const DType types[] = {DType::kI4, DType::kI6, DType::kI8};
-  switch (random.below(10)) {
-    case 0: return float_format(DType::kF32);
-    case 1: return float_format(DType::kF16);
-    case 2: return float_format(DType::kBF16);
-    case 3: return integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
-    case 4:
-    case 5: return integer_format(types[random.below(3)], Grain::kRow, 0, scale);
-    case 6:  // every second group as linear_w4a8 wants it
-      return two_level_format(random.below(2) ? 32 * (1 + static_cast<int>(random.below(6)))
-                                              : 1 + static_cast<int>(random.below(inner + 3)));
-    default: {
-      const int groups[] = {1, 3, 8, 16, 32, 64, 64, 128, 1 + static_cast<int>(random.below(inner + 3))};
-      return integer_format(types[random.below(3)], Grain::kGroup, groups[random.below(9)], scale);
-    }
-  }
-}
-
-Format random_activation(Random& random) {
-  switch (random.below(10)) {
-    case 8:
-    case 9: return dynamic_format();
-    case 0: return float_format(DType::kF16);
-    case 1: return float_format(DType::kBF16);
-    case 2:
-    case 3:
-    case 4: return integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
-    case 5: return integer_format(DType::kI8, Grain::kColumn, 0, DType::kF32);
-    default: return float_format(DType::kF32);
-  }
-}
-
-Values random_values(Random& random, const Format& x, const Format& weight) {
-  if (weight.levels == 2) return random.below(2) == 0 ? Values::kNormal : Values::kExtremes;
-  const Values all[] = {Values::kNormal,     Values::kNormal, Values::kExtremes,
-                        Values::kZeroScales, Values::kTiny,   Values::kHuge};
-  const bool f16 = x.storage == DType::kF16 || weight.storage == DType::kF16;  // 65504 is its largest
-  return all[random.below(f16 ? 3 : 6)];
-}
-
-TEST(Linear, SmallShapes) {
-  Random random(20);
-  for (uint64_t seed = 1; seed <= 250; ++seed) {
-    const Shape shape{1 + static_cast<int32_t>(random.below(20)), 1 + static_cast<int32_t>(random.below(40)),
-                      1 + static_cast<int32_t>(random.below(40))};
-    const Format x = random_activation(random), weight = random_weight(random, shape.inner);
-    check_problem(shape, x, weight, random_values(random, x, weight), seed);
-    if (HasFailure()) return;
-  }
-}
-
-TEST(Linear, PanelsAndTiles) {  // several panels, row blocks, decode blocks and groups
-  Random random(21);
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
-    const Shape shape{1 + static_cast<int32_t>(random.below(50)), 30 + static_cast<int32_t>(random.below(300)),
-                      100 + static_cast<int32_t>(random.below(500))};
-    const Format x = random_activation(random), weight = random_weight(random, shape.inner);
-    check_problem(shape, x, weight, random_values(random, x, weight), seed);
-    if (HasFailure()) return;
-  }
-  const Format f32 = float_format(DType::kF32), i8 = integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
-  check_problem({470, 40, 37}, f32, integer_format(DType::kI4, Grain::kGroup, 8, DType::kF16), Values::kNormal, 1);
-  check_problem({470, 40, 37}, i8, integer_format(DType::kI8, Grain::kRow, 0, DType::kF32), Values::kExtremes, 2);
-}
-
-TEST(Linear, RealisticShapes) {
-  const Format f32 = float_format(DType::kF32), i8 = integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
-  check_problem({17, 2320, 512}, f32, float_format(DType::kBF16), Values::kNormal, 1);
-  check_problem({17, 2320, 512}, f32, integer_format(DType::kI4, Grain::kGroup, 128, DType::kF16), Values::kNormal, 2);
-  check_problem({17, 512, 1024}, i8, integer_format(DType::kI8, Grain::kRow, 0, DType::kF32), Values::kExtremes, 3);
-  check_problem({5, 100, 2560}, f32, integer_format(DType::kI6, Grain::kGroup, 128, DType::kF16), Values::kNormal, 4);
-  check_problem({5, 100, 2560}, i8, two_level_format(128), Values::kExtremes, 5);
-  check_problem({17, 512, 1024}, dynamic_format(), integer_format(DType::kI8, Grain::kRow, 0, DType::kF32),
-                Values::kNormal, 6);
-  check_problem({5, 100, 2560}, dynamic_format(), two_level_format(128), Values::kExtremes, 7);
-}
-
-// What the packed integer rows take: groups in multiples of 32 (W4A8) and 64 (W6A8), whole panels and parts of one.
-TEST(Linear, PackedIntegerWeights) {
-  const Format i8 = integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
-  Random random(22);
-  for (uint64_t seed = 1; seed <= 40; ++seed) {
-    const int32_t inner = 64 * (1 + static_cast<int32_t>(random.below(9)));
-    const Shape shape{1 + static_cast<int32_t>(random.below(20)), 1 + static_cast<int32_t>(random.below(150)), inner};
-    const int group = 64 * (1 + static_cast<int>(random.below(3)));
-    const DType scale = random.below(2) ? DType::kF16 : DType::kF32;
-    const Format weight =
-        seed % 2 ? two_level_format(group / 2) : integer_format(DType::kI6, Grain::kGroup, group, scale);
-    const Format x = random.below(2) ? i8 : dynamic_format();
-    check_problem(shape, x, weight, random_values(random, x, weight), seed);
-    if (HasFailure()) return;
-  }
-}
-
 // Integer sums are exact: the only roundings are of the sum to f32, of the scale, of the product and of the bias.
-TEST(Linear, IntegerSumsAreExact) {
+TEST(CpuLinear, IntegerSumsAreExact) {
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     Random random(seed);
     const Shape shape{1 + static_cast<int32_t>(random.below(16)), 1 + static_cast<int32_t>(random.below(70)),
@@ -302,7 +46,7 @@ TEST(Linear, IntegerSumsAreExact) {
   }
 }
 
-TEST(Linear, LargestInnerDimensionDoesNotOverflow) {
+TEST(CpuLinear, LargestInnerDimensionDoesNotOverflow) {
   const Format i8 = integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
   for (int sign : {-1, 1}) {
     Problem p({2, 3, 131071}, i8, integer_format(DType::kI8, Grain::kRow, 0, DType::kF32), Values::kNormal, 1);
@@ -322,17 +66,6 @@ TEST(Linear, LargestInnerDimensionDoesNotOverflow) {
       const double want = 131071.0 * -128 * (sign < 0 ? -128 : 127) * scale;
       EXPECT_NEAR(got, want, std::abs(want) * 1e-6) << table->name;
     }
-  }
-}
-
-TEST(Linear, RefusesWithReasons) {
-  const Format f32 = float_format(DType::kF32);
-  Problem p({2, 8, 8}, f32, float_format(DType::kF32), Values::kNormal, 1);
-  p.make_outputs(true);
-  p.args.out.part[0].format = integer_format(DType::kI4, Grain::kTensor, 0, DType::kF32);
-  for (const KernelTable* table : cpu_tables()) {
-    for (int32_t r = 0; r < table->linear.count; ++r)
-      EXPECT_NE(table->linear.rows[r].supports(p.args).refusal, nullptr);
   }
 }
 
@@ -364,14 +97,14 @@ TEST(Embed, ReadsCanonicalAndPreparedRows) {
           const Kernel<LinearArgs>& linear = table->linear.rows[r];
           if (linear.supports(p.args).refusal != nullptr) continue;
           prepared = AlignedBuffer(linear.prepared_bytes(p.args));
-          linear.prepare(p.args, prepared.data(), stream_of(2, nullptr));
+          linear.prepare(p.args, prepared.data(), testing::test_stream(2, nullptr));
           args.prepared = prepared.data();
           args.read_row = linear.read_row;
           args.table.values.data = nullptr;  // released
         }
         ASSERT_EQ(row.supports(args).refusal, nullptr);
         std::fill(out.begin(), out.end(), std::numeric_limits<float>::quiet_NaN());
-        row.run(args, stream_of(3, nullptr));
+        row.run(args, testing::test_stream(3, nullptr));
         for (size_t i = 0; i < out.size(); ++i) {
           const size_t width = static_cast<size_t>(inner);
           const double want = decode_element(p.args.weight, ids[i / width], static_cast<int64_t>(i % width));
@@ -380,15 +113,6 @@ TEST(Embed, ReadsCanonicalAndPreparedRows) {
         args.table = p.args.weight;
       }
     }
-  }
-}
-
-// Last in this file: every row must have been exercised above.
-TEST(Linear, ZEveryRowWasExercised) {
-  if (runs.empty()) GTEST_SKIP() << "needs the other cases in the same run";
-  for (const KernelTable* table : cpu_tables()) {
-    for (int32_t r = 0; r < table->linear.count; ++r)
-      EXPECT_GT(runs[table->linear.rows[r].name], 0) << table->linear.rows[r].name;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "backends/cpu/table.h"
 #include "support/kernel_harness.h"
 
 namespace quamba2::testing {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ssd_scan of every level against the reference: token by token and in chunks.
-#include "backends/cpu/scan_problems.h"
+#include "kernels/scan_problems.h"
 #include "support/kernel_harness.h"
 
 namespace quamba2::testing {
@@ -40,7 +40,7 @@ void check_all(const std::vector<ScanProblem>& problems, uint64_t seed) {
   test.finish();
 }
 
-TEST(CpuSsdScan, SmallSizesMatchTheReference) {
+TEST(SsdScan, SmallSizesMatchTheReference) {
   std::vector<ScanProblem> problems;
   for (int32_t width = 1; width <= 37; width += 2) {
     ScanProblem p;
@@ -52,7 +52,7 @@ TEST(CpuSsdScan, SmallSizesMatchTheReference) {
   check_all(problems, 9000);
 }
 
-TEST(CpuSsdScan, EveryLengthMatchesTheReference) {
+TEST(SsdScan, EveryLengthMatchesTheReference) {
   std::vector<ScanProblem> problems;
   for (int32_t length : {1, 2, 14, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 80, 127, 128, 129, 200}) {
     ScanProblem p;
@@ -63,7 +63,7 @@ TEST(CpuSsdScan, EveryLengthMatchesTheReference) {
   check_all(problems, 9100);
 }
 
-TEST(CpuSsdScan, VariantsMatchTheReference) {
+TEST(SsdScan, VariantsMatchTheReference) {
   ScanProblem base;
   base.heads = 6, base.width = 32, base.states = 24, base.groups = 2;
   base.segments = {{0, 5, 3}, {5, 1, 0}, {6, 90, 4}, {96, 20, 1}};

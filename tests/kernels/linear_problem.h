@@ -8,7 +8,7 @@
 #include "backend/kernel.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "base/thread_pool.h"
+#include "support/under_test.h"
 #include "tensor/operand.h"
 #include "tensor/packing.h"
 
@@ -33,6 +33,7 @@ class Problem {
   void poison();
   std::vector<uint8_t> output_bytes() const;  // of the elements, row after row
   bool canaries_intact() const;
+  std::vector<testing::Block> blocks();
   float largest_scale = 0;
 
  private:
@@ -51,5 +52,6 @@ Format float_format(DType type);
 Format integer_format(DType type, Grain grain, int group, DType scale);
 Format two_level_format(int group);
 Format dynamic_format();  // i8 activations with a scale a row
+Format random_weight(Random& random, int32_t inner);
 
 }  // namespace quamba2::linear_test

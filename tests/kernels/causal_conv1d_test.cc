@@ -57,7 +57,7 @@ std::vector<ConvProblem> problems() {
   return all;
 }
 
-TEST(CpuCausalConv1d, MatchesTheReference) {
+TEST(CausalConv1d, MatchesTheReference) {
   KernelTest<CausalConv1dArgs> test;
   uint64_t seed = 7000;
   for (ConvProblem p : problems()) {

@@ -63,11 +63,11 @@ void check_pairs(Operand Args::* first, Operand Args::* second, uint64_t seed) {
   test.finish();
 }
 
-TEST(CpuElementwise, GateMatchesTheReference) { check_pairs(&GateArgs::y, &GateArgs::z, 3000); }
+TEST(Elementwise, GateMatchesTheReference) { check_pairs(&GateArgs::y, &GateArgs::z, 3000); }
 
-TEST(CpuElementwise, AddMatchesTheReference) { check_pairs(&AddArgs::a, &AddArgs::b, 4000); }
+TEST(Elementwise, AddMatchesTheReference) { check_pairs(&AddArgs::a, &AddArgs::b, 4000); }
 
-TEST(CpuElementwise, ConvertMatchesTheReference) {
+TEST(Elementwise, ConvertMatchesTheReference) {
   KernelTest<ConvertArgs> test;
   uint64_t seed = 5000;
   for (const Pair& p : pairs()) {
@@ -80,7 +80,7 @@ TEST(CpuElementwise, ConvertMatchesTheReference) {
   test.finish();
 }
 
-TEST(CpuElementwise, SelectRowsMatchesTheReference) {
+TEST(Elementwise, SelectRowsMatchesTheReference) {
   KernelTest<SelectRowsArgs> test;
   uint64_t seed = 6000;
   for (DType storage : {DType::kF32, DType::kF16, DType::kBF16}) {

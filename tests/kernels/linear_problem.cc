@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "backends/cpu/linear_problem_test.h"
+#include "kernels/linear_problem.h"
 
 #include <algorithm>
 #include <cmath>
@@ -28,6 +28,26 @@ Format two_level_format(int group) {
   f.levels = 2;
   f.level[1] = {Grain::kRow, 0, DType::kF32};
   return f;
+}
+
+Format random_weight(Random& random, int32_t inner) {
+  const DType scale = random.below(2) == 0 ? DType::kF16 : DType::kF32;
+  const DType types[] = {DType::kI4, DType::kI6, DType::kI8};
+  switch (random.below(10)) {
+    case 0: return float_format(DType::kF32);
+    case 1: return float_format(DType::kF16);
+    case 2: return float_format(DType::kBF16);
+    case 3: return integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
+    case 4:
+    case 5: return integer_format(types[random.below(3)], Grain::kRow, 0, scale);
+    case 6:  // every second group as linear_w4a8 wants it
+      return two_level_format(random.below(2) ? 32 * (1 + static_cast<int>(random.below(6)))
+                                              : 1 + static_cast<int>(random.below(inner + 3)));
+    default: {
+      const int groups[] = {1, 3, 8, 16, 32, 64, 64, 128, 1 + static_cast<int>(random.below(inner + 3))};
+      return integer_format(types[random.below(3)], Grain::kGroup, groups[random.below(9)], scale);
+    }
+  }
 }
 
 Format dynamic_format() {
@@ -179,6 +199,12 @@ std::vector<uint8_t> Problem::output_bytes() const {
     }
   }
   return bytes;
+}
+
+std::vector<testing::Block> Problem::blocks() {
+  std::vector<testing::Block> out;
+  for (std::vector<uint8_t>& m : memory_) out.push_back({m.data(), m.size()});
+  return out;
 }
 
 bool Problem::canaries_intact() const {

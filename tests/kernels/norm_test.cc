@@ -93,21 +93,21 @@ TEST(KernelHarness, AWrongScaleOfARowIsFound) {
   EXPECT_NE(compare(expected, decode(out), &count), "");
 }
 
-TEST(CpuNorm, RmsNormMatchesTheReference) {
+TEST(Norm, RmsNormMatchesTheReference) {
   KernelTest<RmsNormArgs> test;
   uint64_t seed = 0;
   for (const NormProblem& p : norm_problems()) check_norm(test, p, ++seed);
   test.finish();
 }
 
-TEST(CpuNorm, LayerNormMatchesTheReference) {
+TEST(Norm, LayerNormMatchesTheReference) {
   KernelTest<LayerNormArgs> test;
   uint64_t seed = 1000;
   for (const NormProblem& p : norm_problems()) check_norm(test, p, ++seed);
   test.finish();
 }
 
-TEST(CpuNorm, GatedRmsNormMatchesTheReference) {
+TEST(Norm, GatedRmsNormMatchesTheReference) {
   KernelTest<GatedRmsNormArgs> test;
   uint64_t seed = 2000;
   std::vector<NormProblem> problems = norm_problems();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // selective_scan of every level against the reference.
-#include "backends/cpu/scan_problems.h"
+#include "kernels/scan_problems.h"
 #include "support/kernel_harness.h"
 
 namespace quamba2::testing {
@@ -25,7 +25,7 @@ SelectiveScanArgs make_args(Workspace& space, const ScanProblem& p) {
   return a;
 }
 
-TEST(CpuSelectiveScan, MatchesTheReference) {
+TEST(SelectiveScan, MatchesTheReference) {
   KernelTest<SelectiveScanArgs> test;
   uint64_t seed = 8000;
   std::vector<ScanProblem> problems;

@@ -47,7 +47,7 @@ std::vector<Problem> problems() {
   return all;
 }
 
-TEST(CpuHadamard, MatchesTheReference) {
+TEST(Hadamard, MatchesTheReference) {
   KernelTest<HadamardArgs> test;
   uint64_t seed = 7000;
   for (const Problem& p : problems()) {
@@ -63,10 +63,11 @@ TEST(CpuHadamard, MatchesTheReference) {
   test.finish();
 }
 
-TEST(CpuHadamard, OtherWidthsAreRefused) {
+TEST(Hadamard, OtherWidthsAreRefused) {
   HadamardArgs args;
   args.x.values.dim[1] = args.out.values.dim[1] = 36;
-  for (const KernelTable* table : cpu_tables()) EXPECT_NE(table->hadamard.rows[0].supports(args).refusal, nullptr);
+  for (const KernelTable* table : under_test().tables)
+    EXPECT_NE(table->hadamard.rows[0].supports(args).refusal, nullptr);
 }
 
 }  // namespace

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory of a device, and work recorded on it. Everything happens in the order of the calls, together with the kernels that
+// are launched on the back end's stream in between.
+#pragma once
+
+#include <cstddef>
+
+namespace quamba2 {
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  // Zeroed, aligned to 256 bytes. Throws Error{kResource}, which says how much was asked for and how much is free.
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void release(void* memory) noexcept = 0;
+  virtual size_t free_bytes() const = 0;
+
+  // All throw Error{kRuntime} where work before them has failed, and Error{kResource} where the device was lost.
+  virtual void upload(void* to, const void* from, size_t bytes) = 0;    // `from` may be reused at once
+  virtual void download(void* to, const void* from, size_t bytes) = 0;  // waits
+  virtual void zero(void* memory, size_t bytes) = 0;
+  virtual void synchronize() = 0;
+  // Throws where a kernel could not be launched; `what` names it.
+  virtual void check_launch(const char* what) = 0;
+
+  // Kernels that are launched between these two are not run but recorded. `replay` runs a recording as often as wanted,
+  // with the arguments that the kernels had then.
+  virtual void begin_recording() = 0;
+  virtual void* end_recording() = 0;
+  virtual void replay(void* recording) = 0;
+  virtual void release_recording(void* recording) noexcept = 0;
+};
+
+// Memory of a device that is released with it. Without a device it holds nothing.
+class DeviceBuffer {
+ public:
+  DeviceBuffer() = default;
+  DeviceBuffer(Device* device, size_t bytes) : device_(device), data_(device->allocate(bytes)), size_(bytes) {}
+  ~DeviceBuffer() { reset(); }
+  DeviceBuffer(DeviceBuffer&& other) noexcept { swap(other); }
+  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  void* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  void reset() {
+    if (data_) device_->release(data_);
+    data_ = nullptr;
+  }
+  void swap(DeviceBuffer& other) noexcept {
+    Device* const device = device_;
+    void* const data = data_;
+    const size_t size = size_;
+    device_ = other.device_, data_ = other.data_, size_ = other.size_;
+    other.device_ = device, other.data_ = data, other.size_ = size;
+  }
+
+  Device* device_ = nullptr;
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace quamba2

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// A GPU as a back end: its kernel table and one stream.
+#pragma once
+
+#include <memory>
+
+#include "backend/backend.h"
+#include "backends/cuda/cuda_device.h"
+
+namespace quamba2 {
+
+// `index` counts the GPUs that the driver shows (CUDA_VISIBLE_DEVICES). Throws Error{kResource}: no driver, no such device,
+// one that this build has no kernels for, or a build without CUDA.
+std::shared_ptr<Backend> make_cuda_backend(int index);
+
+// The table for a device; throws where there is none.
+using ChooseTable = const KernelTable& (*)(const DeviceSpec& spec);
+// On any runtime, for tests.
+std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose);
+
+}  // namespace quamba2

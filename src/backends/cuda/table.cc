@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/cuda/table.h"
+
+#include <map>
+#include <mutex>
+
+#include "backends/cuda/architectures.h"
+
+namespace quamba2 {
+namespace {
+
+struct NamedTable {
+  std::string name;
+  KernelTable table;
+};
+
+// Rows are in the headers <op>_rows.h, one function each that takes the compute capability.
+KernelTable collect(int32_t) {
+  KernelTable t;
+  return t;
+}
+
+}  // namespace
+
+// Machine code runs on its own minor version and later ones of its major version; a 90a is for 9.0 alone.
+bool has_cuda_table(int32_t architecture) {
+  for (const BuiltFor& built : kBuiltFor) {
+    if (built.architecture == architecture) return true;
+    if (built.exact) continue;
+    if (architecture > built.architecture && (built.ptx || architecture / 10 == built.architecture / 10)) return true;
+  }
+  return false;
+}
+
+std::string cuda_architectures() {
+  std::string out;
+  for (const BuiltFor& built : kBuiltFor) {
+    out += (out.empty() ? "" : ", ") + std::to_string(built.architecture / 10) + "." +
+           std::to_string(built.architecture % 10) + (built.ptx ? " and newer" : "");
+  }
+  return out;
+}
+
+const KernelTable& cuda_table(int32_t architecture) {
+  static std::mutex mutex;
+  static std::map<int32_t, NamedTable> tables;
+  const std::lock_guard<std::mutex> lock(mutex);
+  NamedTable& named = tables[architecture];
+  if (named.name.empty()) {
+    named.table = collect(architecture);
+    named.name = "sm_" + std::to_string(architecture);
+    named.table.name = named.name.c_str();
+  }
+  return named.table;
+}
+
+}  // namespace quamba2
