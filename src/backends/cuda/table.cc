@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/cuda/table.h"
 
+#include <quamba2_cuda_architectures.h>  // made by CMake
+
 #include <map>
 #include <mutex>
-
-#include "backends/cuda/architectures.h"
 
 namespace quamba2 {
 namespace {
