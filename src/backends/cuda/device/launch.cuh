@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Launching kernels so that one starts while the one before it ends (ptx.cuh: wait_for_previous).
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "backend/kernel.h"
+
+namespace quamba2::cuda {
+
+// 10 * major + minor of the current device, asked once; 0 where there is none.
+inline int compute_capability() {
+  static const int value = [] {
+    int device = 0, major = 0, minor = 0;
+    if (cudaGetDevice(&device) != cudaSuccess) return 0;
+    if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess) return 0;
+    if (cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) != cudaSuccess) return 0;
+    return 10 * major + minor;
+  }();
+  return value;
+}
+
+struct LaunchShape {
+  dim3 grid, block;
+  size_t shared_bytes = 0;
+};
+
+// The kernel must call wait_for_previous() in every thread before it reads or writes what other kernels write or read.
+template <class... Parameters, class... Values>
+void launch(void (*kernel)(Parameters...), LaunchShape shape, const Stream& stream, const Values&... values) {
+  cudaLaunchAttribute overlap;
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = shape.grid;
+  config.blockDim = shape.block;
+  config.dynamicSmemBytes = shape.shared_bytes;
+  config.stream = static_cast<cudaStream_t>(stream.device);
+  config.attrs = &overlap;
+  config.numAttrs = compute_capability() >= 90 ? 1 : 0;
+  if (shape.shared_bytes > 48 * 1024) {
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes));
+  }
+  cudaLaunchKernelEx(&config, kernel, Parameters(values)...);  // a failed launch is found by cudaGetLastError
+}
+
+}  // namespace quamba2::cuda
