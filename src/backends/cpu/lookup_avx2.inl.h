@@ -8,8 +8,8 @@ constexpr int kRuns = 2;
 using DotRun = DotWeights;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
-  const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * ids[0]));
-  const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * ids[1]));
+  const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * static_cast<size_t>(ids[0])));
+  const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * static_cast<size_t>(ids[1])));
   return i32(_mm256_set_m128i(high, low));
 }
 QUAMBA2_INLINE I32 look_up(I32 table, I32 index) { return i32(_mm256_shuffle_epi8(raw(table), raw(index))); }

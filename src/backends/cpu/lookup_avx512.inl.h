@@ -9,7 +9,7 @@ constexpr int kRuns = 4;
 using DotRun = DotWeights;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
-  const auto run = [&](int r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * ids[r])); };
+  const auto run = [&](int r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * static_cast<size_t>(ids[r]))); };
   const __m512i first = _mm512_inserti32x4(_mm512_castsi128_si512(run(0)), run(1), 1);
   return i32(_mm512_inserti32x4(_mm512_inserti32x4(first, run(2), 2), run(3), 3));
 }

@@ -8,7 +8,7 @@ namespace {
 constexpr int kRuns = 1;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
-  return {vreinterpretq_s32_s8(vld1q_s8(tables + 16 * ids[0]))};
+  return {vreinterpretq_s32_s8(vld1q_s8(tables + 16 * static_cast<size_t>(ids[0])))};
 }
 QUAMBA2_INLINE I32 look_up(I32 table, I32 index) {
   return {vreinterpretq_s32_s8(vqtbl1q_s8(vreinterpretq_s8_s32(table.v), vreinterpretq_u8_s32(index.v)))};

@@ -18,7 +18,7 @@ using DotRun = DotWeights;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
   I32 r;
-  __builtin_memcpy(r.v, tables + 16 * ids[0], 16);
+  __builtin_memcpy(r.v, tables + 16 * static_cast<size_t>(ids[0]), 16);
   return r;
 }
 QUAMBA2_INLINE I32 look_up(I32 table, I32 index) {
