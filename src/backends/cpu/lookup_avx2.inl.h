@@ -30,8 +30,6 @@ QUAMBA2_INLINE DotRun dot_run_of(I32 v) {
   return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
 }
 QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) { return dot(sum, x, w); }
-QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { dot_pack(four, words); }
-QUAMBA2_INLINE I32 dot_runs_unsigned(I32 sum, DotRun x, DotRun w) { return dot_runs(sum, x, w); }
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -24,8 +24,6 @@ QUAMBA2_INLINE void transpose_runs(I32 (&v)[4]) {
   v[3].v = vreinterpretq_s32_s64(vtrn2q_s64(b, d));
 }
 QUAMBA2_INLINE DotRun dot_run_of(I32 v) { return {vreinterpretq_s8_s32(v.v)}; }
-QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { dot_pack(four, words); }
-QUAMBA2_INLINE I32 dot_runs_unsigned(I32 sum, DotRun x, DotRun w) { return dot_runs(sum, x, w); }
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA
