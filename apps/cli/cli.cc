@@ -69,6 +69,10 @@ CLI::App* add_verb(Program* program, CLI::App* parent, const std::string& name, 
   if (offered & kThreads) {
     common(at_least(verb->add_option("-t,--threads", c.threads, "threads (default: OMP_NUM_THREADS, else all)"), 0));
   }
+  if (offered & (kThreads | kDevice)) {
+    common(verb->add_option("--cpus", c.processors, "processors to run on, as 0-3,8 (default: all that it may use)")
+               ->option_text("LIST"));
+  }
   if (offered & kJson) common(verb->add_flag("--json", c.json, "print JSON"));
   common(verb->add_flag("-q,--quiet", c.quiet, "no progress, notes or warnings"));
   common(verb->add_flag("-v,--verbose", c.verbose, "say more on standard error"));

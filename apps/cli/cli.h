@@ -17,7 +17,7 @@ namespace quamba2::cli {
 
 struct Common {
   int threads = 0;
-  std::string device = "cpu", colour = "auto", tokenizer;
+  std::string device = "cpu", colour = "auto", tokenizer, processors;
   bool quiet = false, verbose = false, json = false;
 };
 

@@ -66,6 +66,7 @@ TEST(Errors, UsageSaysWhatWasMeant) {
       {{"quantize", m, "--recipe", "w4a16", "-o", "/tmp/x", "--table-bits", "5"}, 2, {"--table-bits", "4, 6, 8 or 16"}},
       {{"bench", m, "-p", "12x"}, 2, {"--n-prompt", "'12x'"}},
       {{"bench", m, "-n", "8-4"}, 2, {"--n-gen"}},
+      {{"bench", m, "--cpus", "1000"}, 2, {"--cpus", "processor 1000"}},
       {{"completion", "tcsh"}, 2, {"'tcsh' is not bash, zsh or fish"}},
       {{"tokenize", m, "1 x", "--decode"}, 2, {"'x'"}},
       {{"tokenize", m, "1", "--decode", "--ids"}, 2, {"--ids"}},

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "affinity.h"
 #include "cli.h"
 #include "help.h"
 #include "interrupt.h"
@@ -137,6 +138,7 @@ int work(Program* program, const Terminal& terminal) {
   set_log(&progress, program->common, terminal);
   const std::shared_ptr<void> quiet_at_end(nullptr, [](void*) { set_log_sink({}); });
   Session session{program->common, program->root, terminal, out, progress};
+  use_processors(program->common.processors);
   const int code = program->action(session);
   out.flush();
   return interrupted() ? 128 + interrupted() : code;

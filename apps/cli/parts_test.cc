@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts of the program that are no verbs.
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include "affinity.h"
 #include "json.h"
+#include "number_list.h"
 #include "progress.h"
+#include "quamba2/error.h"
 #include "suggest.h"
 #include "table.h"
 #include "terminal.h"
@@ -28,6 +32,30 @@ TEST(Units, ReadAsPeopleWriteThem) {
   EXPECT_EQ(three_digits(0.01234), "0.0123");
   EXPECT_EQ(three_digits(99.96), "100");
   EXPECT_EQ(three_digits(0), "0.00");
+}
+
+TEST(NumberList, ListsAndRanges) {
+  EXPECT_EQ(parse_number_list("1,4", "-b"), (std::vector<int64_t>{1, 4}));
+  EXPECT_EQ(parse_number_list("2-4,9", "-b"), (std::vector<int64_t>{2, 3, 4, 9}));
+  EXPECT_EQ(parse_number_list("1-8*2", "-b"), (std::vector<int64_t>{1, 2, 4, 8}));
+  EXPECT_EQ(parse_number_list("2-9+3", "-b"), (std::vector<int64_t>{2, 5, 8}));
+  for (const char* bad : {"", "a", "3-1", "0-4*2", "1-4*1", "1-2000", "1,,2"}) {
+    EXPECT_THROW(parse_number_list(bad, "-b"), Error) << bad;
+  }
+}
+
+TEST(Affinity, KeepsTheThreadOnTheProcessorsGiven) {
+  cpu_set_t before, after;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  int first = 0;
+  while (!CPU_ISSET(first, &before)) ++first;
+  use_processors(std::to_string(first));
+  ASSERT_EQ(sched_getaffinity(0, sizeof after, &after), 0);
+  EXPECT_EQ(CPU_COUNT(&after), 1);
+  EXPECT_TRUE(CPU_ISSET(first, &after));
+  EXPECT_THROW(use_processors("1000"), Error);
+  EXPECT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
+  use_processors("");
 }
 
 TEST(Suggest, NearestWord) {

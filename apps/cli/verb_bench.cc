@@ -8,6 +8,7 @@
 #include "cli.h"
 #include "interrupt.h"
 #include "json.h"
+#include "number_list.h"
 #include "suggest.h"
 #include "table.h"
 #include "units.h"
@@ -29,42 +30,6 @@ struct Measured {
   int threads = 0;
   int64_t batch = 1;
 };
-
-[[noreturn]] void bad_list(const std::string& option, const std::string& part) {
-  throw Error(ErrorCode::kUsage, "bad value", option, "'" + part + "' is not a number, nor a range of them",
-              "give a list as 128,512 or a range as 128-512+128 or 128-1024*2");
-}
-
-int64_t parse_number(const std::string& text, const std::string& option, const std::string& part) {
-  if (text.empty() || text.size() > 9 || text.find_first_not_of("0123456789") != std::string::npos)
-    bad_list(option, part);
-  return std::stoll(text);
-}
-
-// "1,4" and llama-bench's ranges: "2-8" (by 1), "2-8+2", "2-8*2".
-std::vector<int64_t> parse_list(const std::string& text, const std::string& option) {
-  std::vector<int64_t> out;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    const std::string part = text.substr(at, end - at);
-    const size_t dash = part.find('-'), step_at = part.find_first_of("+*");
-    const int64_t first = parse_number(part.substr(0, dash), option, part);
-    int64_t last = first, step = 1;
-    if (dash != std::string::npos) {
-      last = parse_number(part.substr(dash + 1, step_at == std::string::npos ? step_at : step_at - dash - 1), option,
-                          part);
-      if (step_at != std::string::npos) step = parse_number(part.substr(step_at + 1), option, part);
-    }
-    const bool times = step_at != std::string::npos && part[step_at] == '*';
-    if (last < first || step < (times ? 2 : 1) || (times && first == 0)) bad_list(option, part);
-    for (int64_t value = first; value <= last; value = times ? value * step : value + step) {
-      out.push_back(value);
-      if (out.size() > 1000) bad_list(option, part);
-    }
-    at = end + 1;
-  }
-  return out;
-}
 
 std::vector<int64_t> without_zero(std::vector<int64_t> list) {
   list.erase(std::remove(list.begin(), list.end(), 0), list.end());
@@ -88,6 +53,7 @@ std::string model_text(const Model& m) {
 Table make_table(const BenchArgs& args, const Model& model, const std::string& device,
                  const std::vector<Measured>& all) {
   const bool show_batch = std::any_of(all.begin(), all.end(), [](const Measured& m) { return m.batch != 1; });
+  const auto decodes = [](const BenchRow& row) { return row.test.starts_with("tg"); };
   Table table;
   table.column("model");
   for (const char* title : {"size", "params"}) table.column(title, Align::kRight);
@@ -98,6 +64,7 @@ Table make_table(const BenchArgs& args, const Model& model, const std::string& d
   table.column("t/s", Align::kRight);
   table.column("of ceiling", Align::kRight);
   table.column("ceiling");
+  if (show_batch) table.column("MB a token", Align::kRight);
   for (const Measured& m : all) {
     std::vector<std::string> cells = {model_text(model), binary_bytes(model.weight_bytes()),
                                       human_count(model.parameters()), device == "cpu" ? "CPU" : device,
@@ -105,6 +72,7 @@ Table make_table(const BenchArgs& args, const Model& model, const std::string& d
     if (show_batch) cells.push_back(fmt::format("{}", m.batch));
     cells.insert(cells.end(), {m.row.test, fmt::format("{:.2f} ± {:.2f}", m.row.mean, m.row.deviation),
                                share_of_ceiling(m.row), m.row.ceiling_text});
+    if (show_batch) cells.push_back(decodes(m.row) ? fmt::format("{:.1f}", m.row.work / 1e6) : "-");
     table.row(cells);
   }
   return table;
@@ -168,15 +136,15 @@ Model model_of(Session& s, const BenchArgs& args) {
 
 int bench_verb(Session& s, const BenchArgs& args) {
   BenchOptions options;
-  options.prompts = without_zero(parse_list(args.prompts, "--n-prompt"));
-  options.generations = without_zero(parse_list(args.generations, "--n-gen"));
+  options.prompts = without_zero(parse_number_list(args.prompts, "--n-prompt"));
+  options.generations = without_zero(parse_number_list(args.generations, "--n-gen"));
   options.repetitions = args.repetitions;
   options.warm_up = !args.no_warm_up;
   options.profile = args.profile;
-  const std::vector<int64_t> batches = without_zero(parse_list(args.batches, "--batch"));
-  const std::vector<int64_t> threads =
-      args.threads.empty() ? std::vector<int64_t>{thread_count(s.common)} : parse_list(args.threads, "--threads");
-  if (batches.empty()) bad_list("--batch", args.batches);
+  const std::vector<int64_t> batches = without_zero(parse_number_list(args.batches, "--batch"));
+  const std::vector<int64_t> threads = args.threads.empty() ? std::vector<int64_t>{thread_count(s.common)}
+                                                            : parse_number_list(args.threads, "--threads");
+  if (batches.empty()) refuse_number_list("--batch", args.batches);
   const Model model = model_of(s, args);
   std::vector<Measured> all;
   BenchReport report;

@@ -141,12 +141,16 @@ Problem::Problem(Shape shape, Format x, Format weight, Values values, uint64_t s
   for (int64_t t = 0; t < shape.tokens; ++t) {
     for (int64_t n = 0; n < shape.outputs; ++n) {
       double sum = args.bias.data ? load_element(args.bias.data, DType::kF32, n) : 0, size = std::abs(sum);
+      double largest = 0, weights = 0;
       for (int64_t k = 0; k < shape.inner; ++k) {
         const double product =
             a[static_cast<size_t>(t * shape.inner + k)] * w[static_cast<size_t>(n * shape.inner + k)];
         sum += product;
         size += std::abs(product);
+        largest = std::max(largest, std::abs(a[static_cast<size_t>(t * shape.inner + k)]));
+        weights += std::abs(w[static_cast<size_t>(n * shape.inner + k)]);
       }
+      by_largest.push_back(largest * weights);
       exact.push_back(sum);
       magnitude.push_back(size);
     }

@@ -27,6 +27,7 @@ class Problem {
 
   LinearArgs args;
   std::vector<double> exact, magnitude;  // [T, N]: results, and sums of |x * w| + |bias|
+  std::vector<double> by_largest;        // [T, N]: largest |x| of the token times the sum of |w|
 
   // New outputs for the first `tokens` rows: random parts of random formats and row strides, all bytes 0xff (a NaN).
   void make_outputs(bool floats_only);

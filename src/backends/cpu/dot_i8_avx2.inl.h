@@ -8,6 +8,7 @@ namespace {
 constexpr int kDotRows = 4;   // rows of a tile: 8 sums, 4 vectors of weights, 2 of activations
 constexpr int kDotWords = 2;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
+constexpr bool kDotIsOne = false;  // whether dot_codes is one instruction
 constexpr bool kDotPairs = false;
 
 struct DotWeights {
@@ -33,6 +34,11 @@ QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) {
 QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
   const __m256i even = _mm256_madd_epi16(x.even, w.even), odd = _mm256_madd_epi16(x.odd, w.odd);
   return i32(_mm256_add_epi32(raw(sum), _mm256_add_epi32(even, odd)));
+}
+// Codes below 64: pairs of products stay within 16 bits.
+QUAMBA2_INLINE I32 dot_codes(I32 sum, I32 codes, I32 x) {
+  const __m256i pairs = _mm256_maddubs_epi16(raw(codes), raw(x));
+  return i32(_mm256_add_epi32(raw(sum), _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
 }
 
 }  // namespace

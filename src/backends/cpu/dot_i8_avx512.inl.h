@@ -8,6 +8,7 @@ namespace {
 constexpr int kDotRows = 12;  // rows of a tile: 24 sums, 4 vectors of weights, 2 of activations
 constexpr int kDotWords = 2;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
+constexpr bool kDotIsOne = false;  // whether dot_codes is one instruction
 constexpr bool kDotPairs = false;
 
 struct DotWeights {
@@ -35,9 +36,11 @@ QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
   const __m512i even = _mm512_madd_epi16(x.even, w.even), odd = _mm512_madd_epi16(x.odd, w.odd);
   return i32(_mm512_add_epi32(raw(sum), _mm512_add_epi32(even, odd)));
 }
-// Without an offset of activations, for weights in [0, 127].
-QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { dot_pack(four, words); }
-QUAMBA2_INLINE I32 dot_unsigned(I32 sum, DotWeights x, DotWeights w) { return dot(sum, x, w); }
+// Codes below 64: pairs of products stay within 16 bits.
+QUAMBA2_INLINE I32 dot_codes(I32 sum, I32 codes, I32 x) {
+  const __m512i pairs = _mm512_maddubs_epi16(raw(codes), raw(x));
+  return i32(_mm512_add_epi32(raw(sum), _mm512_madd_epi16(pairs, _mm512_set1_epi16(1))));
+}
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -5,9 +5,10 @@
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
-constexpr int kDotRows = 14;     // rows of a tile: 28 sums, 2 vectors of weights, 1 of activations
-constexpr int kDotWords = 1;     // 32-bit words that four activations are packed to
-constexpr int kDotOffset = 128;  // added to activations
+constexpr int kDotRows = 14;      // rows of a tile: 28 sums, 2 vectors of weights, 1 of activations
+constexpr int kDotWords = 1;      // 32-bit words that four activations are packed to
+constexpr int kDotOffset = 128;   // added to activations
+constexpr bool kDotIsOne = true;  // whether dot_codes is one instruction
 constexpr bool kDotPairs = false;
 
 struct DotWeights {
@@ -21,10 +22,9 @@ QUAMBA2_INLINE DotWeights dot_held(__m512i words, __m512i) { return {words}; }
 QUAMBA2_INLINE DotWeights dot_weights(const int8_t* p) { return dot_hold(_mm512_loadu_si512(p)); }
 QUAMBA2_INLINE DotInput dot_input(const uint32_t* p) { return {_mm512_set1_epi32(static_cast<int>(p[0]))}; }
 QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) { return i32(_mm512_dpbusd_epi32(raw(sum), x.v, w.v)); }
-// Without an offset of activations, for weights in [0, 127]: these are the unsigned operand.
-QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { words[0] = four; }
-QUAMBA2_INLINE I32 dot_unsigned(I32 sum, DotWeights x, DotWeights w) {
-  return i32(_mm512_dpbusd_epi32(raw(sum), w.v, x.v));
+// Codes are the unsigned operand: activations need no offset.
+QUAMBA2_INLINE I32 dot_codes(I32 sum, I32 codes, I32 x) {
+  return i32(_mm512_dpbusd_epi32(raw(sum), raw(codes), raw(x)));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace {
 constexpr int kDotRows = 12;  // rows of a tile: 24 sums, 4 vectors of weights, 1 of activations, 1 of byte indices
 constexpr int kDotWords = 1;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
+constexpr bool kDotIsOne = false;  // whether dot_codes is one instruction
 constexpr bool kDotPairs = false;
 
 struct DotWeights {
@@ -45,6 +46,11 @@ QUAMBA2_INLINE DotRun dot_run(const uint32_t* p) { return {vreinterpretq_s8_u32(
 QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) {
   const int32x4_t s = vpadalq_s16(sum.v, vmull_s8(vget_low_s8(x.v), vget_low_s8(w.v)));
   return {vpadalq_s16(s, vmull_high_s8(x.v, w.v))};
+}
+QUAMBA2_INLINE I32 dot_codes(I32 sum, I32 codes, I32 x) {
+  const int8x16_t c = vreinterpretq_s8_s32(codes.v), b = vreinterpretq_s8_s32(x.v);
+  const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(c), vget_low_s8(b)));
+  return {vaddq_s32(sum.v, vpaddq_s32(low, vpaddlq_s16(vmull_high_s8(c, b))))};
 }
 
 }  // namespace

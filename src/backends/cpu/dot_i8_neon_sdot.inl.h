@@ -7,6 +7,7 @@ namespace {
 
 constexpr int kDotWords = 1;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
+constexpr bool kDotIsOne = true;  // whether dot_codes is one instruction
 
 struct DotWeights {
   int8x16_t v;
@@ -25,6 +26,9 @@ QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) { return {vdotq_lane_s
 using DotRun = DotWeights;
 QUAMBA2_INLINE DotRun dot_run(const uint32_t* p) { return {vreinterpretq_s8_u32(vld1q_u32(p))}; }
 QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) { return {vdotq_s32(sum.v, x.v, w.v)}; }
+QUAMBA2_INLINE I32 dot_codes(I32 sum, I32 codes, I32 x) {
+  return {vdotq_s32(sum.v, vreinterpretq_s8_s32(codes.v), vreinterpretq_s8_s32(x.v))};
+}
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -7,6 +7,7 @@ namespace {
 constexpr int kDotRows = 4;   // rows of a tile
 constexpr int kDotWords = 1;  // 32-bit words that four activations are packed to
 constexpr int kDotOffset = 0;
+constexpr bool kDotIsOne = false;  // whether dot_codes is one instruction
 constexpr bool kDotPairs = false;  // whether dot_pair_steps multiplies two rows at once
 
 struct DotWeights {
@@ -31,6 +32,15 @@ QUAMBA2_INLINE I32 dot(I32 sum, DotInput x, DotWeights w) {
   for (int i = 0; i < kLanes; ++i) {
     for (int j = 0; j < 4; ++j) sum.v[i] += x.v[j] * w.v[4 * i + j];
   }
+  return sum;
+}
+// dot_codes: unsigned codes below 64 times signed bytes, four a lane.
+QUAMBA2_INLINE I32 dot_codes(I32 sum, I32 codes, I32 x) {
+  uint8_t c[4 * kLanes];
+  int8_t b[4 * kLanes];
+  __builtin_memcpy(c, codes.v, sizeof c);
+  __builtin_memcpy(b, x.v, sizeof b);
+  for (int i = 0; i < 4 * kLanes; ++i) sum.v[i / 4] += c[i] * b[i];
   return sum;
 }
 

@@ -19,6 +19,7 @@ constexpr int64_t kPrefetchWords = 8192 / 4;  // ahead of what is read
 
 struct PackedPanels {
   int64_t outputs, inner, group, groups, blocks, count, tables_offset, codes_offset, panel_bytes;
+  const int8_t* values = code_tables();  // asked for once: a call among a group's vectors would spill all of them
   explicit PackedPanels(const Operand& w) : outputs(w.values.dim[0]), inner(w.values.dim[1]), group(weight_group(w)) {
     groups = ceil_div(inner, group);
     blocks = inner / kRunCodes;
@@ -29,6 +30,10 @@ struct PackedPanels {
   }
   const uint16_t* tables(const char* panel, int64_t g) const {
     return reinterpret_cast<const uint16_t*>(panel + tables_offset) + g * kTileColumns;
+  }
+  // The tables of kRuns runs, side by side.
+  QUAMBA2_INLINE I32 load_tables(const char* panel, int64_t g, int slot) const {
+    return load_runs(values, tables(panel, g) + slot);
   }
   QUAMBA2_INLINE const int32_t* codes(const char* panel, int64_t block) const {
     return reinterpret_cast<const int32_t*>(panel + codes_offset + block * kTileColumns * 16);
@@ -107,7 +112,7 @@ inline void packed_read_row(const Operand& table, const void* prepared, int32_t 
   const int channel = row % kTileColumns, slot = slot_of(channel);
   const float scale = dot_scale(panel)[channel];
   for (int64_t k = 0; k < panels.inner; ++k) {
-    const int8_t* values = code_tables() + 16 * panels.tables(panel, k / panels.group)[slot];
+    const int8_t* values = panels.values + 16 * panels.tables(panel, k / panels.group)[slot];
     const char* run = reinterpret_cast<const char*>(panels.codes(panel, k / kRunCodes)) + slot * 16;
     const int code = (run[k % 16] >> (k % kRunCodes / 16 * 4)) & 15;
     out[k] = static_cast<float>(values[code]) * scale;
@@ -130,8 +135,7 @@ inline void expand_panel(const PackedPanels& panels, const char* panel, char* to
     const int64_t end = smaller(panels.blocks, (g + 1) * panels.group / kRunCodes);
     for (int half = 0; half < 2; ++half) {
       I32 table[4];
-      for (int v = 0; v < 4; ++v)
-        table[v] = load_runs(code_tables(), panels.tables(panel, g) + half * kLanes + v * kRuns);
+      for (int v = 0; v < 4; ++v) table[v] = panels.load_tables(panel, g, half * kLanes + v * kRuns);
       for (int64_t b = g * panels.group / kRunCodes; b < end; ++b) {
         I32 low[4], high[4];
 #pragma GCC unroll 4
@@ -178,8 +182,7 @@ QUAMBA2_INLINE void packed_sums(const PackedPanels& panels, const char* panel, i
 #pragma GCC unroll 2
     for (int h = 0; h < kHalves; ++h) {
 #pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v)
-        table[h][v] = load_runs(code_tables(), panels.tables(panel, g) + (first_half + h) * kLanes + v * kRuns);
+      for (int v = 0; v < 4; ++v) table[h][v] = panels.load_tables(panel, g, (first_half + h) * kLanes + v * kRuns);
     }
     const int64_t end = smaller(panels.blocks, (g + 1) * panels.group / kRunCodes);
     for (int64_t b = g * panels.group / kRunCodes; b < end; ++b) {

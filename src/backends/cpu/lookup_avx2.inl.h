@@ -8,8 +8,8 @@ constexpr int kRuns = 2;
 using DotRun = DotWeights;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
-  const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * ids[0]));
-  const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * ids[1]));
+  const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * static_cast<size_t>(ids[0])));
+  const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * static_cast<size_t>(ids[1])));
   return i32(_mm256_set_m128i(high, low));
 }
 QUAMBA2_INLINE I32 look_up(I32 table, I32 index) { return i32(_mm256_shuffle_epi8(raw(table), raw(index))); }
@@ -30,8 +30,6 @@ QUAMBA2_INLINE DotRun dot_run_of(I32 v) {
   return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
 }
 QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) { return dot(sum, x, w); }
-QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { dot_pack(four, words); }
-QUAMBA2_INLINE I32 dot_runs_unsigned(I32 sum, DotRun x, DotRun w) { return dot_runs(sum, x, w); }
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -9,7 +9,9 @@ constexpr int kRuns = 4;
 using DotRun = DotWeights;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
-  const auto run = [&](int r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * ids[r])); };
+  const auto run = [&](int r) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + 16 * static_cast<size_t>(ids[r])));
+  };
   const __m512i first = _mm512_inserti32x4(_mm512_castsi128_si512(run(0)), run(1), 1);
   return i32(_mm512_inserti32x4(_mm512_inserti32x4(first, run(2), 2), run(3), 3));
 }
@@ -33,7 +35,6 @@ QUAMBA2_INLINE DotRun dot_run(const uint32_t* p) {
 }
 QUAMBA2_INLINE DotRun dot_run_of(I32 v) { return dot_hold(raw(v)); }
 QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) { return dot(sum, x, w); }
-QUAMBA2_INLINE I32 dot_runs_unsigned(I32 sum, DotRun x, DotRun w) { return dot_unsigned(sum, x, w); }
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

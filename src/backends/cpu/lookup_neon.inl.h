@@ -8,7 +8,7 @@ namespace {
 constexpr int kRuns = 1;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
-  return {vreinterpretq_s32_s8(vld1q_s8(tables + 16 * ids[0]))};
+  return {vreinterpretq_s32_s8(vld1q_s8(tables + 16 * static_cast<size_t>(ids[0])))};
 }
 QUAMBA2_INLINE I32 look_up(I32 table, I32 index) {
   return {vreinterpretq_s32_s8(vqtbl1q_s8(vreinterpretq_s8_s32(table.v), vreinterpretq_u8_s32(index.v)))};
@@ -24,8 +24,6 @@ QUAMBA2_INLINE void transpose_runs(I32 (&v)[4]) {
   v[3].v = vreinterpretq_s32_s64(vtrn2q_s64(b, d));
 }
 QUAMBA2_INLINE DotRun dot_run_of(I32 v) { return {vreinterpretq_s8_s32(v.v)}; }
-QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { dot_pack(four, words); }
-QUAMBA2_INLINE I32 dot_runs_unsigned(I32 sum, DotRun x, DotRun w) { return dot_runs(sum, x, w); }
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA

@@ -8,7 +8,6 @@
 //   dot_run(p)               4 * kDotWords packed words of activations (16 of them), the same in all runs
 //   dot_run_of(v)            the bytes of a vector, as weights
 //   dot_runs(sum, x, w)      adds products of bytes of a run to the four sums of the run, in any way
-//   dot_pack_signed, dot_runs_unsigned(sum, x, w)    the same for weights in [0, 127], without an offset of activations
 
 namespace quamba2::QUAMBA2_ISA {
 namespace {
@@ -18,7 +17,7 @@ using DotRun = DotWeights;
 
 QUAMBA2_INLINE I32 load_runs(const int8_t* tables, const uint16_t* ids) {
   I32 r;
-  __builtin_memcpy(r.v, tables + 16 * ids[0], 16);
+  __builtin_memcpy(r.v, tables + 16 * static_cast<size_t>(ids[0]), 16);
   return r;
 }
 QUAMBA2_INLINE I32 look_up(I32 table, I32 index) {
@@ -47,8 +46,6 @@ QUAMBA2_INLINE I32 dot_runs(I32 sum, DotRun x, DotRun w) {
   }
   return sum;
 }
-QUAMBA2_INLINE void dot_pack_signed(uint32_t four, uint32_t* words) { dot_pack(four, words); }
-QUAMBA2_INLINE I32 dot_runs_unsigned(I32 sum, DotRun x, DotRun w) { return dot_runs(sum, x, w); }
 
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA
