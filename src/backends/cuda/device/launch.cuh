@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include "backend/kernel.h"
+#include "backends/cuda/device/ptx.cuh"
 
 namespace quamba2::cuda {
 
@@ -16,6 +17,16 @@ inline int compute_capability() {
     if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess) return 0;
     if (cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) != cudaSuccess) return 0;
     return 10 * major + minor;
+  }();
+  return value;
+}
+
+inline int multiprocessors() {
+  static const int value = [] {
+    int device = 0, count = 0;
+    if (cudaGetDevice(&device) != cudaSuccess) return 1;
+    if (cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) != cudaSuccess) return 1;
+    return count;
   }();
   return value;
 }

@@ -21,6 +21,23 @@ __device__ __forceinline__ uint2 load_once_8(const void* p) {
   return v;
 }
 
+// Copies to shared memory that run beside the code; those issued between two commits are a group.
+__device__ __forceinline__ uint32_t shared_address(const void* p) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
+__device__ __forceinline__ void copy_16(void* shared, const void* from) {  // past the first-level cache
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(shared)), "l"(from) : "memory");
+}
+template <int kBytes>
+__device__ __forceinline__ void copy_small(void* shared, const void* from) {  // 4 or 8 bytes
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared_address(shared)), "l"(from), "n"(kBytes) : "memory");
+}
+__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int kLeft>
+__device__ __forceinline__ void wait_copies() {  // all groups but the last kLeft
+  asm volatile("cp.async.wait_group %0;" ::"n"(kLeft) : "memory");
+}
+
 // c += a * b for codes of 8 bits: A [16, 32], B [32, 8].
 __device__ __forceinline__ void multiply_s8(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   asm volatile(
