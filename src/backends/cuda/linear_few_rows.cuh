@@ -133,41 +133,57 @@ __device__ __forceinline__ void split_rows(const FewRows& p, int32_t count, char
   __syncthreads();
 }
 
-// Tiles of a warp on their way through its ring in shared memory: those of its turns in a band, then in the next band. Each
-// lane copies and reads its own bytes, so that nobody waits for anybody.
+// Pairs of tiles of a warp on their way through its ring in shared memory: those of its turns in a band, then in the next
+// band. Each lane copies and reads its own bytes, so that nobody waits for anybody. Behind the last tile of an odd number
+// comes what is stored next; it meets the zeros that follow x.
 template <WeightKind kKind>
 struct TileRing {
-  static constexpr int kStage = tile_bytes(kKind) + (has_groups(kKind) ? 128 : 0);
+  static constexpr int kStage = static_cast<int>(few_stage_bytes(kKind));
   const PreparedWeight& w;
-  char* stages;                 // of this warp
-  int32_t band, last_band, tile, step, first, end, slot;  // tiles: first, first + step, ... below end, then the next band
+  char* stages;                               // of this lane
+  int32_t band, last_band, first, step, end;  // tiles: first, first + step, ... below end, then the next band
+  const char* codes;                          // of this lane, of the tile to ask for next
+  int32_t tile, slot;
+
+  __device__ __forceinline__ void begin_band() {
+    tile = first;
+    codes = w.codes + (static_cast<int64_t>(band) * w.k_tiles + tile) * tile_bytes(kKind) + threadIdx.x % 32 * 16;
+  }
 
   __device__ __forceinline__ void ask() {
     if (band < last_band && tile < w.k_tiles) {
       const int lane = threadIdx.x % 32;
-      const char* from = w.codes + (static_cast<int64_t>(band) * w.k_tiles + tile) * tile_bytes(kKind);
       char* to = stages + slot * kStage;
-      copy_16(to + lane * 16, from + lane * 16);
-      if constexpr (is_six(kKind)) copy_small<8>(to + 512 + lane * 8, from + 512 + lane * 8);
+      copy_16(to, codes);
+      copy_16(to + 512, codes + tile_bytes(kKind));
+      if constexpr (is_six(kKind)) {
+        copy_small<8>(to + 1024 - lane * 8, codes + 512 - lane * 8);
+        copy_small<8>(to + 1280 - lane * 8, codes + 1280 - lane * 8);
+      }
       if constexpr (has_groups(kKind)) {
-        const int group = tile >> w.group_shift;
-        copy_small<4>(to + tile_bytes(kKind) + lane * 4,
-                      w.groups + (static_cast<int64_t>(band) * w.group_count + group) * 8 + lane / 4);
+        constexpr int kAt = 2 * tile_bytes(kKind);
+        const int32_t group = tile >> w.group_shift;
+        const uint32_t* scales = w.groups + (static_cast<int64_t>(band) * w.group_count + group) * 8 + lane / 4;
+        copy_small<4>(to + kAt - lane * 12, scales);
+        if (w.group_shift == 0 && group + 1 < w.group_count) copy_small<4>(to + kAt + 128 - lane * 12, scales + 8);
       }
     }
     commit_copies();
-    tile += step;
-    if (tile >= end) tile = first, ++band;
+    tile += step, codes += step * tile_bytes(kKind);
+    if (tile >= end) ++band, begin_band();
     slot = slot + 1 == kFewStages ? 0 : slot + 1;
   }
 
-  __device__ __forceinline__ WeightTile read(int at) const {
+  __device__ __forceinline__ WeightTile read(int at, int which) const {
     const int lane = threadIdx.x % 32;
     const char* from = stages + at * kStage;
     WeightTile t;
-    t.words = *reinterpret_cast<const uint4*>(from + lane * 16);
-    if constexpr (is_six(kKind)) t.high = *reinterpret_cast<const uint2*>(from + 512 + lane * 8);
-    if constexpr (has_groups(kKind)) t.scales = *reinterpret_cast<const uint32_t*>(from + tile_bytes(kKind) + lane * 4);
+    t.words = *reinterpret_cast<const uint4*>(from + which * 512);
+    if constexpr (is_six(kKind)) t.high = *reinterpret_cast<const uint2*>(from + 1024 + which * 256 - lane * 8);
+    if constexpr (has_groups(kKind)) {
+      const int second = which != 0 && w.group_shift == 0 ? 128 : 0;
+      t.scales = *reinterpret_cast<const uint32_t*>(from + 2 * tile_bytes(kKind) + second - lane * 12);
+    }
     return t;
   }
 };
@@ -293,7 +309,7 @@ __device__ __forceinline__ float sum_of_warps(const uint32_t* sums) {
 }
 
 template <WeightKind kKind, int kColumnTiles, int kWarps>
-__global__ void __launch_bounds__(kWarps * 32, 24 / kWarps) linear_few_rows(const __grid_constant__ FewRows p) {
+__global__ void __launch_bounds__(kWarps * 32, kColumnTiles == 2 ? 2 : kFewWarps / kWarps) linear_few_rows(const __grid_constant__ FewRows p) {
   extern __shared__ uint4 shared_memory[];
   using Ring = TileRing<kKind>;
   constexpr int kElements = kColumnTiles * 128;
@@ -303,14 +319,16 @@ __global__ void __launch_bounds__(kWarps * 32, 24 / kWarps) linear_few_rows(cons
   const int32_t last_band = min(first_band + p.bands_per_block, p.weight.bands);
   const int32_t first_token = blockIdx.y * p.tokens_per_block;
   const int32_t count = min(p.tokens_per_block, p.tokens - first_token);
-  const int turns = (p.weight.k_tiles + kWarps - 1) / kWarps;
+  constexpr int kStep = 2 * kWarps;  // tiles: each warp takes two a turn
+  const int turns = (p.weight.k_tiles + kStep - 1) / kStep;
 
   char* stages = reinterpret_cast<char*>(shared_memory);
   char* rows = stages + kWarps * kFewStages * Ring::kStage;
   uint32_t* sums = reinterpret_cast<uint32_t*>(rows + p.tokens_per_block * p.row_bytes);
   float* up = reinterpret_cast<float*>(sums + 2 * kWarps * kElements);
-  Ring ring = {p.weight, stages + warp * kFewStages * Ring::kStage, first_band, last_band, warp, kWarps, warp,
-               warp + turns * kWarps, 0};
+  Ring ring = {p.weight, stages + warp * kFewStages * Ring::kStage + lane * 16, first_band, last_band, 2 * warp, kStep,
+               2 * warp + turns * kStep, nullptr, 0, 0};
+  ring.begin_band();
 #pragma unroll
   for (int i = 0; i < kFewStages; ++i) ring.ask();
   let_next_start();
@@ -350,14 +368,17 @@ __global__ void __launch_bounds__(kWarps * 32, 24 / kWarps) linear_few_rows(cons
       if (stores) scale *= __ldg(p.weight.rows + n);
     }
     total.clear();
-    for (int tile = warp; tile < warp + turns * kWarps; tile += kWarps) {
+    for (int tile = 2 * warp; tile < 2 * warp + turns * kStep; tile += kStep) {
       wait_copies<kFewStages - 1>();
       if (tile < p.weight.k_tiles) {
-        const WeightTile t = ring.read(slot);
-        const char* at[kColumnTiles];
 #pragma unroll
-        for (int j = 0; j < kColumnTiles; ++j) at[j] = x[j] + tile * kTileBytes;
-        total.add(t, at, there);
+        for (int which = 0; which < 2; ++which) {
+          const WeightTile t = ring.read(slot, which);
+          const char* at[kColumnTiles];
+#pragma unroll
+          for (int j = 0; j < kColumnTiles; ++j) at[j] = x[j] + (tile + which) * kTileBytes;
+          total.add(t, at, there);
+        }
       }
       ring.ask();
       slot = slot + 1 == kFewStages ? 0 : slot + 1;
@@ -400,6 +421,8 @@ void run_few_rows(const LinearArgs& args, const Stream& stream) {
                                     static_cast<size_t>(shape.shared_bytes)};
   if (shape.warps == 16)
     launch(linear_few_rows<kKind, 1, 16>, launch_shape, stream, p);
+  else if (shape.warps == 4)
+    launch(linear_few_rows<kKind, 1, 4>, launch_shape, stream, p);
   else if (shape.column_tiles == 1)
     launch(linear_few_rows<kKind, 1, 8>, launch_shape, stream, p);
   else

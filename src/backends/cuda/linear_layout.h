@@ -66,7 +66,7 @@ constexpr LinearLayout linear_layout(WeightKind kind, int32_t outputs, int32_t i
   l.group_offset = static_cast<int64_t>(l.bands) * l.k_tiles * tile_bytes(kind);
   l.row_offset = l.group_offset + round_up_to(static_cast<int64_t>(l.bands) * l.groups * 32, 256);
   l.bytes = l.row_offset + (has_row_scales(kind) ? static_cast<int64_t>(l.bands) * kBandRows * 4 : 0);
-  l.bytes = round_up_to(l.bytes, 256);
+  l.bytes = round_up_to(l.bytes, 256) + 2048;  // blocks of many tokens read past the last tile
   return l;
 }
 
@@ -118,5 +118,19 @@ constexpr int word_offset(int lane, int word) { return word < 4 ? lane * 16 + wo
 // Activations under the tensor cores' right operand: where column k of a token stands in its row of shared memory, in bytes.
 // Codes lie as they are; floats as two 16-bit parts, four of the high parts, then four of the low ones.
 constexpr int split_offset(int k) { return k / 4 * 16 + k % 4 * 2; }
+
+// For many tokens, activations are re-laid as [k_blocks][tokens, rounded up to 256][128 bytes]: codes, or f16 or bf16. Inside a
+// token's 128 bytes numbers stand where the tensor cores multiply them with the weight's fragments; 16-byte piece c of token
+// t lies at piece c ^ t % 8.
+constexpr int kManyTokens = 256;
+constexpr int block_columns(WeightKind k) { return multiplies_codes(k) ? 128 : 64; }
+constexpr int64_t many_block_count(WeightKind k, int32_t inner) { return (inner + block_columns(k) - 1) / block_columns(k); }
+
+// The first column of K, in a block, of the four codes or two floats at words 4 c + q of a token's 128 bytes, c the piece.
+constexpr int word_column(WeightKind k, int piece, int q) {
+  if (!multiplies_codes(k)) return piece / 2 * 16 + 4 * q + piece % 2 * 2;
+  if (k == WeightKind::kI8) return piece / 2 * 32 + 8 * q + piece % 2 * 4;
+  return piece / 4 * 64 + 16 * q + piece % 4 / 2 * 8 + piece % 2 * 4;
+}
 
 }  // namespace quamba2::cuda
