@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// How `linear` splits its work over blocks: pure functions of the problem, tested without a GPU.
+#pragma once
+
+#include "backends/cuda/linear_layout.h"
+
+namespace quamba2::cuda {
+
+constexpr int kFewTokens = 16;             // at most so many tokens a block
+constexpr int kFewWarps = 24;              // that a multiprocessor runs at once
+constexpr int kFewStages = 4;              // pairs of tiles that a warp has on their way
+constexpr int kMostShared = 200 * 1024;    // bytes that a block may ask for on any device since sm_80 but 8.6 and 8.9
+constexpr int kSharedOfSmall = 99 * 1024;  // what those have
+
+// Bytes of one token's row in shared memory, a whole number of pairs of tiles; 64 more, so that rows start on other banks.
+constexpr int64_t few_row_bytes(WeightKind kind, int32_t k_tiles) {
+  const int64_t columns = static_cast<int64_t>(k_tiles) * tile_columns(kind);
+  return (multiplies_codes(kind) ? round_up_to(columns, 128) : round_up_to(columns * 4, 8 * tile_columns(kind))) + 64;
+}
+constexpr int64_t few_stage_bytes(WeightKind kind) { return 2 * tile_bytes(kind) + (has_groups(kind) ? 256 : 0); }
+// Everything but the rows of tokens: rings, sums of two bands, powers of two and maxima.
+constexpr int64_t few_fixed_bytes(WeightKind kind, int warps, int column_tiles) {
+  return warps * (kFewStages * few_stage_bytes(kind) + 2 * column_tiles * 128 * 4) + 256;
+}
+
+struct FewRowsShape {
+  int32_t warps = 8;             // they split K
+  int32_t tokens_per_block = 0;  // 0: a token's row does not fit
+  int32_t column_tiles = 1;      // of 8 tokens
+  int32_t bands_per_block = 1;
+  int32_t blocks = 0, token_blocks = 0;
+  int64_t shared_bytes = 0;
+};
+
+constexpr FewRowsShape few_rows_shape(const LinearLayout& l, int32_t tokens, int32_t multiprocessors, int64_t shared_limit) {
+  FewRowsShape s;
+  const int64_t row = few_row_bytes(l.kind, l.k_tiles);
+  const int64_t fitting = (shared_limit - few_fixed_bytes(l.kind, 8, 2)) / row;
+  const int64_t most = fitting < kFewTokens ? fitting : kFewTokens;
+  if (most < 1) return s;
+  s.token_blocks = static_cast<int32_t>((tokens + most - 1) / most);
+  s.tokens_per_block = (tokens + s.token_blocks - 1) / s.token_blocks;
+  s.column_tiles = s.tokens_per_block > 8 ? 2 : 1;
+  // So many warps a band that the device is full, but no more than have a turn.
+  const int32_t wanted = multiprocessors * kFewWarps / l.bands, pairs = (l.k_tiles + 1) / 2;
+  s.warps = wanted >= 12 && pairs >= 12 ? 16 : wanted >= 6 && pairs >= 6 ? 8 : 4;
+  if (s.column_tiles == 2) s.warps = 8;
+  const int64_t rows = row * s.tokens_per_block;
+  if (s.warps == 16 && few_fixed_bytes(l.kind, 16, 1) + rows > shared_limit) s.warps = 8;
+  s.shared_bytes = rows + few_fixed_bytes(l.kind, s.warps, s.column_tiles);
+  const int32_t fitting_blocks = static_cast<int32_t>((220 * 1024) / (s.shared_bytes + 1024));
+  const int32_t by_warps = kFewWarps / s.warps;
+  const int32_t at_once = multiprocessors * (fitting_blocks < by_warps ? (fitting_blocks < 1 ? 1 : fitting_blocks) : by_warps);
+  s.bands_per_block = (l.bands + at_once - 1) / at_once;
+  s.blocks = (l.bands + s.bands_per_block - 1) / s.bands_per_block;
+  return s;
+}
+
+// Up to how many tokens linear_few_rows is the faster one (measured on an H100).
+constexpr int32_t most_few_tokens(WeightKind kind) { return multiplies_codes(kind) ? 16 : 8; }
+
+// How many tokens a block of linear_many_rows takes, 128 or 256: 256 multiplies faster, unless its blocks leave more of the
+// device idle in their last round.
+constexpr int many_token_tile(int32_t outputs, int32_t tokens, int32_t multiprocessors) {
+  const int64_t rows = (outputs + 127) / 128, m = multiprocessors;
+  const int64_t rounds_128 = (rows * ((tokens + 127) / 128) + m - 1) / m, rounds_256 = (rows * ((tokens + 255) / 256) + m - 1) / m;
+  return rounds_128 * 11 < rounds_256 * 20 ? 128 : 256;
+}
+
+}  // namespace quamba2::cuda
