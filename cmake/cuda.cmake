@@ -22,6 +22,9 @@ enable_language(CUDA)
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
+# Not known to CMake 3.25.
+set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
 set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
 if(CCACHE)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
@@ -29,7 +32,8 @@ endif()
 find_package(CUDAToolkit REQUIRED)
 set(QUAMBA2_HAS_CUDA ON)
 
-set(QUAMBA2_CUDA_OPTIONS -Xcudafe=--display_error_number --expt-relaxed-constexpr -Xcompiler=-Wall,-Wno-unused-parameter)
+# 177: false for variables that only one branch of `if constexpr` uses.
+set(QUAMBA2_CUDA_OPTIONS -Xcudafe=--display_error_number -Xcudafe=--diag_suppress=177 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wno-unused-parameter)
 set(QUAMBA2_CUDA_BUILT_FOR)  # for architectures.h
 foreach(arch IN LISTS QUAMBA2_CUDA_ARCHITECTURES)
   if(NOT arch MATCHES "^([0-9]+)(a|-ptx)?$")

@@ -2,8 +2,10 @@
 #include "backend/buffers.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "base/check.h"
+#include "quamba2/error.h"
 
 namespace quamba2 {
 namespace {
@@ -184,12 +186,30 @@ size_t place(const std::vector<Lifetime>& lives, const std::vector<size_t>& byte
 
 }  // namespace
 
-void allocate(Plan* plan, DType float_type) {
+namespace {
+
+std::string gigabytes(size_t bytes) {
+  char out[48];
+  std::snprintf(out, sizeof out, "%.2f GB", static_cast<double>(bytes) / 1e9);
+  return out;
+}
+
+// Memory is told before it is taken: what a device says in the middle of it names a piece, not the whole.
+void check_room(const Device& device, size_t weights, size_t edges, size_t states) {
+  const size_t available = device.free_bytes(), needed = weights + edges + states;
+  if (needed <= available) return;
+  throw Error(
+      ErrorCode::kResource, "not enough memory on the device", "",
+      gigabytes(needed) + " are needed (weights " + gigabytes(weights) + ", activations " + gigabytes(edges) +
+          ", states " + gigabytes(states) + "), " + gigabytes(available) + " are free",
+      "end other programs that use it, choose a smaller model, recipe, batch or --max-tokens, or use --device cpu");
+}
+
+}  // namespace
+
+void allocate(Plan* plan, DType float_type, size_t weight_bytes) {
   const Graph& graph = plan->graph;
   const ShapesOnly shapes(graph, plan->limits, float_type);
-  plan->ids = AlignedBuffer(static_cast<size_t>(plan->limits.max_tokens) * 4);
-  plan->selected = AlignedBuffer(static_cast<size_t>(plan->limits.max_selected) * 4);
-
   const std::vector<Lifetime> lives = lifetimes(graph, plan->limits.keep_edges);
   // Dynamic scales lie behind the numbers, and live as long.
   std::vector<size_t> bytes(graph.edges.size()), offsets(graph.edges.size()), scale_offsets(graph.edges.size());
@@ -202,16 +222,7 @@ void allocate(Plan* plan, DType float_type) {
     if (o.format.dynamic) bytes[e] += aligned(static_cast<size_t>(o.values.dim[0]) * sizeof(float));
     plan->edges.push_back(o);
   }
-  plan->edge_memory = AlignedBuffer(place(lives, bytes, &offsets));
-  auto* base = static_cast<char*>(plan->edge_memory.data());
-  for (size_t e = 0; e < graph.edges.size(); ++e) {
-    const EdgeId home = owner(graph, static_cast<EdgeId>(e));
-    if (lives[static_cast<size_t>(home)].first < 0) continue;
-    const int64_t column = home == static_cast<EdgeId>(e) ? 0 : graph.edges[e].begin;
-    plan->edges[e].values.data =
-        base + offsets[static_cast<size_t>(home)] + column * bits_of(plan->edges[e].values.dtype) / 8;
-    if (plan->edges[e].format.dynamic) plan->edges[e].scales[0].data = base + offsets[e] + scale_offsets[e];
-  }
+  const size_t edge_bytes = place(lives, bytes, &offsets);
 
   size_t total = 0;
   std::vector<size_t> state_offsets;
@@ -223,7 +234,23 @@ void allocate(Plan* plan, DType float_type) {
     state_offsets.push_back(total);
     total += aligned(plan->state_bytes.back() * static_cast<size_t>(plan->limits.max_sequences));
   }
-  plan->state_memory = AlignedBuffer(total);
+  if (plan->device) check_room(*plan->device, weight_bytes, edge_bytes, total);
+  plan->ids = Storage(plan->device, static_cast<size_t>(plan->limits.max_tokens) * 4);
+  plan->selected = Storage(plan->device, static_cast<size_t>(plan->limits.max_selected) * 4);
+  if (plan->device)
+    plan->segments = Storage(plan->device, static_cast<size_t>(plan->limits.max_sequences) * sizeof(Segment));
+  plan->edge_memory = Storage(plan->device, edge_bytes);
+  auto* base = static_cast<char*>(plan->edge_memory.data());
+  for (size_t e = 0; e < graph.edges.size(); ++e) {
+    const EdgeId home = owner(graph, static_cast<EdgeId>(e));
+    if (lives[static_cast<size_t>(home)].first < 0) continue;
+    const int64_t column = home == static_cast<EdgeId>(e) ? 0 : graph.edges[e].begin;
+    plan->edges[e].values.data =
+        base + offsets[static_cast<size_t>(home)] + column * bits_of(plan->edges[e].values.dtype) / 8;
+    if (plan->edges[e].format.dynamic) plan->edges[e].scales[0].data = base + offsets[e] + scale_offsets[e];
+  }
+
+  plan->state_memory = Storage(plan->device, total);
   for (size_t s = 0; s < graph.states.size(); ++s) {
     Operand& state = plan->states[s];
     state.values.data = static_cast<char*>(plan->state_memory.data()) + state_offsets[s];

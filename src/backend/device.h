@@ -5,6 +5,8 @@
 
 #include <cstddef>
 
+#include "base/memory.h"
+
 namespace quamba2 {
 
 class Device {
@@ -32,35 +34,28 @@ class Device {
   virtual void release_recording(void* recording) noexcept = 0;
 };
 
-// Memory of a device that is released with it. Without a device it holds nothing.
-class DeviceBuffer {
+// Zeroed memory where the kernels of a back end work: of its device, or of this process.
+class Storage {
  public:
-  DeviceBuffer() = default;
-  DeviceBuffer(Device* device, size_t bytes) : device_(device), data_(device->allocate(bytes)), size_(bytes) {}
-  ~DeviceBuffer() { reset(); }
-  DeviceBuffer(DeviceBuffer&& other) noexcept { swap(other); }
-  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
+  Storage() = default;
+  // Throws Error{kResource}.
+  Storage(Device* device, size_t bytes);
+  ~Storage();
+  Storage(Storage&& other) noexcept { swap(other); }
+  Storage& operator=(Storage&& other) noexcept {
     swap(other);
     return *this;
   }
-  void* data() const { return data_; }
+  void* data() const { return device_ ? on_device_ : host_.data(); }
   size_t size() const { return size_; }
+  bool contains(const void* address) const;
 
  private:
-  void reset() {
-    if (data_) device_->release(data_);
-    data_ = nullptr;
-  }
-  void swap(DeviceBuffer& other) noexcept {
-    Device* const device = device_;
-    void* const data = data_;
-    const size_t size = size_;
-    device_ = other.device_, data_ = other.data_, size_ = other.size_;
-    other.device_ = device, other.data_ = data, other.size_ = size;
-  }
+  void swap(Storage& other) noexcept;
 
   Device* device_ = nullptr;
-  void* data_ = nullptr;
+  void* on_device_ = nullptr;
+  AlignedBuffer host_;
   size_t size_ = 0;
 };
 

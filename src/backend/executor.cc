@@ -50,23 +50,70 @@ Executor::Executor(const Graph& graph, std::shared_ptr<const Backend> backend, c
   segments_.reserve(static_cast<size_t>(limits.max_tokens));
 }
 
+Executor::~Executor() {
+  for (const Recording& r : recordings_) {
+    if (r.work) plan_->device->release_recording(r.work);
+  }
+}
+
 int32_t Executor::table_rows() const { return plan_->graph.edges[static_cast<size_t>(plan_->graph.logits)].columns; }
+
+// To memory of kernels; on a device only what differs from what it holds.
+void Executor::put(Storage* to, const void* from, size_t bytes, std::vector<std::byte>* held) {
+  if (!plan_->device) {
+    std::memcpy(to->data(), from, bytes);
+    return;
+  }
+  const auto* begin = static_cast<const std::byte*>(from);
+  if (held) {
+    if (held->size() == bytes && std::memcmp(held->data(), from, bytes) == 0) return;
+    held->assign(begin, begin + bytes);
+  }
+  plan_->device->upload(to->data(), from, bytes);
+}
 
 void Executor::set_rows(RowKind rows, int32_t count, std::span<const Segment> segments) {
   if (rows == RowKind::kTokens) {
     segments_.assign(segments.begin(), segments.end());
-    const bool same = tokens_set_ == count;
+    if (plan_->device) put(&plan_->segments, segments.data(), segments.size_bytes(), &held_segments_);
+    const auto* data = plan_->device ? static_cast<const Segment*>(plan_->segments.data()) : segments_.data();
+    const auto segment_count = static_cast<int32_t>(segments_.size());
+    const bool same_tokens = tokens_set_ == count, same_segments = segments_set_ == segment_count;
     tokens_ = tokens_set_ = count;
+    segments_set_ = segment_count;
+    if (same_tokens && same_segments) return;
     for (Step& step : plan_->steps) {
-      if (!same && step.rows == RowKind::kTokens) set_step_rows(&step, tokens_, selected_);
-      set_segments(&step.args, segments_.data(), static_cast<int32_t>(segments_.size()));
+      if (!same_tokens && step.rows == RowKind::kTokens) set_step_rows(&step, tokens_, selected_);
+      if (!same_segments) set_segments(&step.args, data, segment_count);
     }
     return;
   }
   selected_ = count;
+  if (selected_set_ == count && selected_of_ == tokens_) return;
+  selected_set_ = count;
+  selected_of_ = tokens_;
   for (Step& step : plan_->steps) {
     if (step.rows == RowKind::kSelected) set_step_rows(&step, tokens_, selected_);
   }
+}
+
+// The numbers of an operand, scales included, in this process's memory.
+Operand Executor::downloaded(const Operand& operand, std::vector<std::byte>* buffer) const {
+  if (!plan_->device) return operand;
+  Operand out = operand;
+  const TensorView& v = operand.values;
+  const auto values =
+      static_cast<size_t>(v.dim[0]) * static_cast<size_t>(v.stride[0]) * static_cast<size_t>(bits_of(v.dtype)) / 8;
+  const size_t scales = operand.format.dynamic ? static_cast<size_t>(v.dim[0]) * sizeof(float) : 0;
+  const size_t scales_at = (values + 63) / 64 * 64;
+  buffer->resize(scales_at + scales);
+  plan_->device->download(buffer->data(), v.data, values);
+  out.values.data = buffer->data();
+  if (scales > 0) {
+    plan_->device->download(buffer->data() + scales_at, operand.scales[0].data, scales);
+    out.scales[0].data = buffer->data() + scales_at;
+  }
+  return out;
 }
 
 void Executor::tap_outputs(const Step& step) {
@@ -74,19 +121,20 @@ void Executor::tap_outputs(const Step& step) {
   std::vector<EdgeId> written = plan_->graph.children(node.output, Slice::kPart);
   if (written.empty()) written.push_back(node.output);
   for (EdgeId edge : written) {
-    Operand values = plan_->edges[static_cast<size_t>(edge)];
+    Operand values = *edge_operand(edge);
     set_operand_rows(&values, step.rows == RowKind::kTokens ? tokens_ : selected_);
-    tap_(plan_->graph.edges[static_cast<size_t>(edge)], values);
+    tap_(plan_->graph.edges[static_cast<size_t>(edge)], downloaded(values, &tap_bytes_));
   }
 }
 
 void Executor::run_timed(const Step& step, const Stream& stream) const {
   const auto start = std::chrono::steady_clock::now();
   step.run(step, stream);
+  if (plan_->device) plan_->device->synchronize();
   watch_(step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
-void Executor::walk(RowKind rows, bool with_logits) {
+void Executor::walk_steps(RowKind rows, bool with_logits) {
   Stream stream = backend_->stream();
   stream.scratch = static_cast<char*>(plan_->scratch.data());
   for (const Step& step : plan_->steps) {
@@ -97,8 +145,41 @@ void Executor::walk(RowKind rows, bool with_logits) {
     } else {
       step.run(step, stream);
     }
+    if (plan_->device) plan_->device->check_launch(step.kernel);
     if (tap_) tap_outputs(step);
   }
+}
+
+// What is known of a call like this one: nothing yet at its first time.
+Executor::Recording* Executor::find_recording(RowKind rows, bool with_logits) {
+  constexpr size_t kMost = 32;
+  const Recording wanted = {rows, tokens_, rows == RowKind::kSelected ? selected_ : 0, segments_set_, with_logits};
+  for (Recording& r : recordings_) {
+    if (r.rows == wanted.rows && r.tokens == wanted.tokens && r.selected == wanted.selected &&
+        r.segments == wanted.segments && r.with_logits == wanted.with_logits)
+      return &r;
+  }
+  if (recordings_.size() == kMost) {
+    if (recordings_.front().work) plan_->device->release_recording(recordings_.front().work);
+    recordings_.erase(recordings_.begin());
+  }
+  recordings_.push_back(wanted);
+  return nullptr;
+}
+
+void Executor::walk(RowKind rows, bool with_logits) {
+  Device* const device = plan_->device;
+  Recording* recording = device && !tap_ && !watch_ ? find_recording(rows, with_logits) : nullptr;
+  if (!recording) {
+    walk_steps(rows, with_logits);
+    return;
+  }
+  if (!recording->work) {
+    device->begin_recording();
+    walk_steps(rows, with_logits);
+    recording->work = device->end_recording();
+  }
+  device->replay(recording->work);
 }
 
 namespace {
@@ -130,7 +211,7 @@ void Executor::run(std::span<const int32_t> ids, std::span<const Segment> segmen
     if (id < 0 || id >= rows)
       invalid_batch("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(rows));
   }
-  std::memcpy(plan_->ids.data(), ids.data(), ids.size_bytes());
+  put(&plan_->ids, ids.data(), ids.size_bytes(), nullptr);
   set_rows(RowKind::kTokens, static_cast<int32_t>(ids.size()), segments);
   walk(RowKind::kTokens);
 }
@@ -141,7 +222,10 @@ void Executor::run_part(std::span<const float> input, std::span<const Segment> s
   const auto columns = static_cast<size_t>(to.values.dim[1]), tokens = input.size() / columns;
   QUAMBA2_CHECK(tokens * columns == input.size(), "the input has another width");
   check_segments(static_cast<int64_t>(tokens), segments);
-  if (to.values.dtype == DType::kF64) {
+  if (plan_->device) {
+    QUAMBA2_CHECK(to.values.dtype == DType::kF32, "devices compute in f32");
+    plan_->device->upload(to.values.data, input.data(), input.size_bytes());
+  } else if (to.values.dtype == DType::kF64) {
     std::copy(input.begin(), input.end(), static_cast<double*>(to.values.data));
   } else {
     std::memcpy(to.values.data, input.data(), input.size_bytes());
@@ -154,13 +238,24 @@ void Executor::select(std::span<const int32_t> rows) {
   QUAMBA2_CHECK(!rows.empty() && rows.size() <= static_cast<size_t>(plan_->limits.max_selected),
                 "too many rows of logits");
   for (int32_t r : rows) QUAMBA2_CHECK(r >= 0 && r < tokens_, "a row of logits is outside the last run");
-  std::memcpy(plan_->selected.data(), rows.data(), rows.size_bytes());
+  put(&plan_->selected, rows.data(), rows.size_bytes(), &held_selected_);
   set_rows(RowKind::kSelected, static_cast<int32_t>(rows.size()), {});
 }
 
 void Executor::run_final_norm(std::span<const int32_t> rows) {
   select(rows);
   walk(RowKind::kSelected, false);
+}
+
+const Operand& Executor::logits_operand() const {
+  const Operand& logits = *edge_operand(plan_->graph.logits);
+  if (!plan_->device) return logits;
+  Operand computed = logits;
+  set_operand_rows(&computed, plan_->graph.edges[static_cast<size_t>(plan_->graph.logits)].rows == RowKind::kTokens
+                                  ? tokens_
+                                  : selected_);
+  logits_ = downloaded(computed, &logits_bytes_);
+  return logits_;
 }
 
 const float* Executor::logits(std::span<const int32_t> rows) {
@@ -189,17 +284,28 @@ char* slot_address(const Plan& plan, size_t state, int32_t slot) {
 
 void Executor::reset_state(int32_t slot) {
   QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
-  for (size_t s = 0; s < plan_->states.size(); ++s)
-    std::memset(slot_address(*plan_, s, slot), 0, plan_->state_bytes[s]);
+  for (size_t s = 0; s < plan_->states.size(); ++s) {
+    char* const at = slot_address(*plan_, s, slot);
+    if (plan_->device) {
+      plan_->device->zero(at, plan_->state_bytes[s]);
+    } else {
+      std::memset(at, 0, plan_->state_bytes[s]);
+    }
+  }
 }
 
 std::vector<std::byte> Executor::save_state(int32_t slot) const {
   QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
-  std::vector<std::byte> out;
-  out.reserve(state_bytes());
+  std::vector<std::byte> out(state_bytes());
+  std::byte* to = out.data();
   for (size_t s = 0; s < plan_->states.size(); ++s) {
-    const auto* from = reinterpret_cast<const std::byte*>(slot_address(*plan_, s, slot));
-    out.insert(out.end(), from, from + plan_->state_bytes[s]);
+    const char* const from = slot_address(*plan_, s, slot);
+    if (plan_->device) {
+      plan_->device->download(to, from, plan_->state_bytes[s]);
+    } else {
+      std::memcpy(to, from, plan_->state_bytes[s]);
+    }
+    to += plan_->state_bytes[s];
   }
   return out;
 }
@@ -213,7 +319,12 @@ void Executor::load_state(int32_t slot, std::span<const std::byte> bytes) {
   }
   const std::byte* from = bytes.data();
   for (size_t s = 0; s < plan_->states.size(); ++s) {
-    std::memcpy(slot_address(*plan_, s, slot), from, plan_->state_bytes[s]);
+    char* const to = slot_address(*plan_, s, slot);
+    if (plan_->device) {
+      plan_->device->upload(to, from, plan_->state_bytes[s]);
+    } else {
+      std::memcpy(to, from, plan_->state_bytes[s]);
+    }
     from += plan_->state_bytes[s];
   }
 }

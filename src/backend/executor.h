@@ -23,6 +23,9 @@ using Watch = std::function<void(const Step& step, double seconds)>;
 class Executor {
  public:
   Executor(const Graph& graph, std::shared_ptr<const Backend> backend, const PlanLimits& limits);
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
 
   // Reads tokens into the states: segment i holds tokens [begin, begin + length) of `ids` and continues slot `slot`.
   // Segments are in ascending order and cover `ids`; slots differ. Throws Error{kUsage} for ids outside the vocabulary
@@ -34,8 +37,8 @@ class Executor {
   const float* logits(std::span<const int32_t> rows);
   // Runs what lies between the body and the head for these rows (the final norm), without the head: for taps.
   void run_final_norm(std::span<const int32_t> rows);
-  // The logits in the back end's own float type (f64 for the reference).
-  const Operand& logits_operand() const { return plan_->edges[static_cast<size_t>(plan_->graph.logits)]; }
+  // The logits of the last run in the back end's own float type (f64 for the reference), in this process's memory.
+  const Operand& logits_operand() const;
 
   const PlanLimits& limits() const { return plan_->limits; }
   const Plan& plan() const { return *plan_; }
@@ -55,6 +58,19 @@ class Executor {
   void set_watch(Watch watch) { watch_ = std::move(watch); }
 
  private:
+  // Work of a device for one shape of a call, recorded when that shape comes for the second time.
+  struct Recording {
+    RowKind rows;
+    int32_t tokens, selected, segments;
+    bool with_logits;
+    void* work = nullptr;
+  };
+
+  Operand* edge_operand(EdgeId edge) const { return &plan_->edges[static_cast<size_t>(edge)]; }
+  void put(Storage* to, const void* from, size_t bytes, std::vector<std::byte>* held);
+  void walk_steps(RowKind rows, bool with_logits);
+  Recording* find_recording(RowKind rows, bool with_logits);
+  Operand downloaded(const Operand& operand, std::vector<std::byte>* buffer) const;
   void check_segments(int64_t tokens, std::span<const Segment> segments);
   void set_rows(RowKind rows, int32_t count, std::span<const Segment> segments);
   void select(std::span<const int32_t> rows);
@@ -67,7 +83,14 @@ class Executor {
   std::vector<Segment> segments_;
   std::vector<bool> seen_;       // slots of a call
   std::vector<float> narrowed_;  // logits of an f64 back end
-  int32_t tokens_ = 0, selected_ = 0, tokens_set_ = -1;
+  int32_t tokens_ = 0, selected_ = 0;
+  int32_t tokens_set_ = -1, segments_set_ = -1, selected_set_ = -1, selected_of_ = -1;  // that the steps are set to
+  // On a device: what it holds of the last call, work that is recorded, and numbers that came back.
+  std::vector<std::byte> held_segments_, held_selected_;
+  std::vector<Recording> recordings_;
+  mutable std::vector<std::byte> logits_bytes_;
+  mutable Operand logits_;
+  std::vector<std::byte> tap_bytes_;
   Tap tap_;
   Watch watch_;
 };

@@ -5,6 +5,7 @@
 
 #include "backend/bind.h"
 #include "backend/buffers.h"
+#include "backend/device_weights.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "quamba2/error.h"
@@ -228,13 +229,19 @@ std::unique_ptr<Plan> make_plan(const Graph& graph, const Backend& backend, cons
   plan->limits = limits;
   select_kernels(backend, plan.get());
   verify(plan->graph);
-  allocate(plan.get(), backend.float_type());
-
+  plan->device = backend.device();
   const Stream stream = backend.stream();
+  const size_t on_device = plan->device ? device_weight_bytes(*plan) : 0;
+  allocate(plan.get(), backend.float_type(), on_device);
+
   const Allocated memory(*plan);
   size_t scratch = 64;
   for (Step& step : plan->steps) scratch = std::max(scratch, bind_step(*plan, memory, stream.threads, &step));
-  plan->scratch = AlignedBuffer(scratch);
+  plan->scratch = Storage(plan->device, scratch);
+  if (plan->device) {
+    upload_weights(plan.get(), stream, on_device);
+    return plan;
+  }
   Stream preparing = stream;
   preparing.scratch = static_cast<char*>(plan->scratch.data());
   for (Step& step : plan->steps) {

@@ -50,7 +50,9 @@ struct Plan {
   std::vector<Operand> edges;       // memory of each edge, at its largest; no data where it has none
   std::vector<Operand> states;      // [slots, ...]
   std::vector<size_t> state_bytes;  // of one slot
-  AlignedBuffer edge_memory, state_memory, scratch, ids, selected;
+  Device* device = nullptr;         // where the memory below is; null: in this process
+  Storage edge_memory, state_memory, scratch, ids, selected;
+  Storage segments, weights;                                     // on a device only
   std::map<std::pair<int32_t, const void*>, Prepared> prepared;  // (weight, kernel row)
   Arena prepared_memory;
   std::vector<Tensor> expanded_scales;
@@ -58,7 +60,7 @@ struct Plan {
 };
 
 // Throws Error{kUsage} for limits out of range, Error{kModelFile} where no kernel of the back end takes a node even in
-// f32, Error{kResource} without memory. Mapped pages of re-laid weights are given back.
+// f32, Error{kResource} without memory (on a device before anything is allocated). Mapped pages of re-laid weights are given back.
 std::unique_ptr<Plan> make_plan(const Graph& graph, const Backend& backend, const PlanLimits& limits);
 
 // One line a step: node, formats, kernel, and why better rows were refused.

@@ -40,7 +40,7 @@ CudaDevice::CudaDevice(DeviceApi& api, int index) : api_(api), index_(index), wh
   select();
   check(api_.create_stream(&stream_), "making a stream");
   void* pinned = nullptr;
-  if (const DeviceApi::Status status = api_.allocate_pinned(&pinned, kPinned)) {
+  if (const DeviceApi::Status status = api_.allocate_pinned(&pinned, 2 * kPinned)) {
     api_.destroy_stream(stream_);
     check(status, "reserving memory for copies");
   }
@@ -108,15 +108,16 @@ void CudaDevice::upload(void* to, const void* from, size_t bytes) {
   }
 }
 
+// Through the second half of the pinned memory; uploads, which may still be on their way, use the first.
 void CudaDevice::download(void* to, const void* from, size_t bytes) {
-  synchronize();
+  select();
   char* target = static_cast<char*>(to);
   const char* source = static_cast<const char*>(from);
   while (bytes > 0) {
     const size_t piece = std::min(bytes, kPinned);
-    check(api_.copy_to_host(pinned_, source, piece, stream_), "copying from it");
+    check(api_.copy_to_host(pinned_ + kPinned, source, piece, stream_), "copying from it");
     synchronize();
-    std::memcpy(target, pinned_, piece);
+    std::memcpy(target, pinned_ + kPinned, piece);
     source += piece, target += piece, bytes -= piece;
   }
 }

@@ -43,7 +43,8 @@ class CudaDevice : public Device {
   std::string where_;  // "cuda:0"
   DeviceSpec spec_;
   void* stream_ = nullptr;
-  char* pinned_ = nullptr;  // kPinned bytes
+  char* pinned_ =
+      nullptr;  // kPinned bytes for copies there, as many for copies back for copies there, as many for copies back
   size_t pinned_used_ = 0;  // by uploads that may not have happened yet
 };
 

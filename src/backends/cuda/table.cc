@@ -6,6 +6,12 @@
 #include <map>
 #include <mutex>
 
+#include "backends/cuda/causal_conv1d_rows.h"
+#include "backends/cuda/elementwise_rows.h"
+#include "backends/cuda/hadamard_rows.h"
+#include "backends/cuda/linear_rows.h"
+#include "backends/cuda/norm_rows.h"
+
 namespace quamba2 {
 namespace {
 
@@ -15,8 +21,19 @@ struct NamedTable {
 };
 
 // Rows are in the headers <op>_rows.h, one function each that takes the compute capability.
-KernelTable collect(int32_t) {
+KernelTable collect(int32_t architecture) {
   KernelTable t;
+  t.embed = cuda_embed_rows();
+  t.select_rows = cuda_select_rows_rows();
+  t.rms_norm = cuda_rms_norm_rows();
+  t.layer_norm = cuda_layer_norm_rows();
+  t.linear = cuda_linear_rows(architecture);
+  t.causal_conv1d = cuda_causal_conv1d_rows();
+  t.gate = cuda_gate_rows();
+  t.gated_rms_norm = cuda_gated_rms_norm_rows();
+  t.hadamard = cuda_hadamard_rows();
+  t.add = cuda_add_rows();
+  t.convert = cuda_convert_rows();
   return t;
 }
 

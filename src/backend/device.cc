@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/device.h"
+
+#include <utility>
+
+namespace quamba2 {
+
+Storage::Storage(Device* device, size_t bytes) : device_(device), size_(bytes) {
+  if (device) {
+    on_device_ = device->allocate(bytes);
+  } else {
+    host_ = AlignedBuffer(bytes);
+  }
+}
+
+Storage::~Storage() {
+  if (on_device_) device_->release(on_device_);
+}
+
+bool Storage::contains(const void* address) const {
+  const auto *p = static_cast<const char*>(address), *begin = static_cast<const char*>(data());
+  return begin && p >= begin && p < begin + size_;
+}
+
+void Storage::swap(Storage& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(on_device_, other.on_device_);
+  std::swap(host_, other.host_);
+  std::swap(size_, other.size_);
+}
+
+}  // namespace quamba2
