@@ -119,11 +119,11 @@ void run_select_rows(const SelectRowsArgs& args, const Stream& stream) {
   const auto x_stride = static_cast<int64_t>(args.x.values.stride[0]);
   const auto out_stride = static_cast<int64_t>(args.out.values.stride[0]);
   if (args.x.values.dtype == DType::kF32) {
-    launch(select_rows_kernel<uint32_t>, shape, stream, rows, static_cast<const uint32_t*>(args.x.values.data), x_stride,
-           static_cast<uint32_t*>(args.out.values.data), out_stride, width);
+    launch(select_rows_kernel<uint32_t>, shape, stream, rows, static_cast<const uint32_t*>(args.x.values.data),
+           x_stride, static_cast<uint32_t*>(args.out.values.data), out_stride, width);
   } else {
-    launch(select_rows_kernel<uint16_t>, shape, stream, rows, static_cast<const uint16_t*>(args.x.values.data), x_stride,
-           static_cast<uint16_t*>(args.out.values.data), out_stride, width);
+    launch(select_rows_kernel<uint16_t>, shape, stream, rows, static_cast<const uint16_t*>(args.x.values.data),
+           x_stride, static_cast<uint16_t*>(args.out.values.data), out_stride, width);
   }
 }
 

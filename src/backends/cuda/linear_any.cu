@@ -34,7 +34,8 @@ CanonicalWeight weight_of(const Operand& o) {
   const TensorView& v = o.values;
   w.data = static_cast<const uint8_t*>(v.data);
   w.outputs = v.dim[0], w.inner = v.dim[1], w.dtype = v.dtype, w.levels = o.format.levels;
-  w.row_bytes = v.dtype == DType::kI6 ? (int64_t{v.dim[1]} * 6 + 31) / 32 * 4 : int64_t{v.stride[0]} * bits_of(v.dtype) / 8;
+  w.row_bytes =
+      v.dtype == DType::kI6 ? (int64_t{v.dim[1]} * 6 + 31) / 32 * 4 : int64_t{v.stride[0]} * bits_of(v.dtype) / 8;
   for (int i = 0; i < w.levels; ++i) {
     w.scales[i] = o.scales[i].data, w.scale_dtype[i] = o.scales[i].dtype, w.grain[i] = o.format.level[i].grain;
   }

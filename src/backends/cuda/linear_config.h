@@ -32,7 +32,8 @@ struct FewRowsShape {
   int64_t shared_bytes = 0;
 };
 
-constexpr FewRowsShape few_rows_shape(const LinearLayout& l, int32_t tokens, int32_t multiprocessors, int64_t shared_limit) {
+constexpr FewRowsShape few_rows_shape(const LinearLayout& l, int32_t tokens, int32_t multiprocessors,
+                                      int64_t shared_limit) {
   FewRowsShape s;
   const int64_t row = few_row_bytes(l.kind, l.k_tiles);
   const int64_t fitting = (shared_limit - few_fixed_bytes(l.kind, 8, 2)) / row;
@@ -50,7 +51,8 @@ constexpr FewRowsShape few_rows_shape(const LinearLayout& l, int32_t tokens, int
   s.shared_bytes = rows + few_fixed_bytes(l.kind, s.warps, s.column_tiles);
   const int32_t fitting_blocks = static_cast<int32_t>((220 * 1024) / (s.shared_bytes + 1024));
   const int32_t by_warps = kFewWarps / s.warps;
-  const int32_t at_once = multiprocessors * (fitting_blocks < by_warps ? (fitting_blocks < 1 ? 1 : fitting_blocks) : by_warps);
+  const int32_t at_once =
+      multiprocessors * (fitting_blocks < by_warps ? (fitting_blocks < 1 ? 1 : fitting_blocks) : by_warps);
   s.bands_per_block = (l.bands + at_once - 1) / at_once;
   s.blocks = (l.bands + s.bands_per_block - 1) / s.bands_per_block;
   return s;
@@ -63,7 +65,8 @@ constexpr int32_t most_few_tokens(WeightKind kind) { return multiplies_codes(kin
 // device idle in their last round.
 constexpr int many_token_tile(int32_t outputs, int32_t tokens, int32_t multiprocessors) {
   const int64_t rows = (outputs + 127) / 128, m = multiprocessors;
-  const int64_t rounds_128 = (rows * ((tokens + 127) / 128) + m - 1) / m, rounds_256 = (rows * ((tokens + 255) / 256) + m - 1) / m;
+  const int64_t rounds_128 = (rows * ((tokens + 127) / 128) + m - 1) / m,
+                rounds_256 = (rows * ((tokens + 255) / 256) + m - 1) / m;
   return rounds_128 * 11 < rounds_256 * 20 ? 128 : 256;
 }
 

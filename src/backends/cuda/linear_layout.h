@@ -16,15 +16,15 @@ namespace quamba2::cuda {
 
 // What is stored and what multiplies it. S8: activations are codes of 8 bits. F16: they are floats.
 enum class WeightKind : uint8_t {
-  kI8,           // codes
-  kI4Ratio,      // two levels: codes, and s_g / s_c as an f16 that rounds to the same INT8 (linear_prepare.cc)
-  kI4,           // one level of groups
-  kI6,           //
-  kI4Float,      // the same under float activations
-  kI6Float,      //
-  kI8Float,      //
-  kF16,          //
-  kBF16,         //
+  kI8,       // codes
+  kI4Ratio,  // two levels: codes, and s_g / s_c as an f16 that rounds to the same INT8 (linear_prepare.cc)
+  kI4,       // one level of groups
+  kI6,       //
+  kI4Float,  // the same under float activations
+  kI6Float,  //
+  kI8Float,  //
+  kF16,      //
+  kBF16,     //
 };
 
 constexpr bool multiplies_codes(WeightKind k) { return k <= WeightKind::kI6; }
@@ -48,7 +48,8 @@ constexpr int kBandRows = 16;
 
 struct LinearLayout {
   WeightKind kind = WeightKind::kI8;
-  int32_t outputs = 0, inner = 0, bands = 0, k_tiles = 0, groups = 0, group_shift = 31;  // a group has 1 << group_shift tiles
+  int32_t outputs = 0, inner = 0, bands = 0, k_tiles = 0, groups = 0,
+          group_shift = 31;  // a group has 1 << group_shift tiles
   int64_t group_offset = 0, row_offset = 0, bytes = 0;
 };
 
@@ -113,7 +114,9 @@ constexpr Slot slot_of(WeightKind kind, int row, int column) {
 }
 
 // The byte of a tile at which word `word` of a lane lies.
-constexpr int word_offset(int lane, int word) { return word < 4 ? lane * 16 + word * 4 : 512 + lane * 8 + (word - 4) * 4; }
+constexpr int word_offset(int lane, int word) {
+  return word < 4 ? lane * 16 + word * 4 : 512 + lane * 8 + (word - 4) * 4;
+}
 
 // Activations under the tensor cores' right operand: where column k of a token stands in its row of shared memory, in bytes.
 // Codes lie as they are; floats as two 16-bit parts, four of the high parts, then four of the low ones.
@@ -124,7 +127,9 @@ constexpr int split_offset(int k) { return k / 4 * 16 + k % 4 * 2; }
 // t lies at piece c ^ t % 8.
 constexpr int kManyTokens = 256;
 constexpr int block_columns(WeightKind k) { return multiplies_codes(k) ? 128 : 64; }
-constexpr int64_t many_block_count(WeightKind k, int32_t inner) { return (inner + block_columns(k) - 1) / block_columns(k); }
+constexpr int64_t many_block_count(WeightKind k, int32_t inner) {
+  return (inner + block_columns(k) - 1) / block_columns(k);
+}
 
 // The first column of K, in a block, of the four codes or two floats at words 4 c + q of a token's 128 bytes, c the piece.
 constexpr int word_column(WeightKind k, int piece, int q) {

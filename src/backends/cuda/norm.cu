@@ -128,7 +128,8 @@ __global__ void gated_rms_norm_kernel(const __grid_constant__ NormParameters p) 
   __syncthreads();
   Numbers out = p.out;
   if (out.by == ScaleBy::kRow) {
-    write_row<kWidth>(out, row, p.groups * p.width, all, reduce, [&](int32_t i) { return shared_vector<kWidth>(all, i); });
+    write_row<kWidth>(out, row, p.groups * p.width, all, reduce,
+                      [&](int32_t i) { return shared_vector<kWidth>(all, i); });
     return;
   }
   for (int32_t i = first; i < p.groups * p.width; i += step) {
@@ -186,8 +187,7 @@ void run_gated(const GatedRmsNormArgs& a, const Stream& stream) {
   p.norm_before_gate = a.norm_before_gate;
   // A scale a row asks for all groups in one block.
   p.groups = a.out.format.dynamic ? a.groups : 1;
-  const bool fours =
-      p.width % 4 == 0 && in_fours(a.y) && in_fours(a.z) && in_fours(a.out) && in_fours(a.weight);
+  const bool fours = p.width % 4 == 0 && in_fours(a.y) && in_fours(a.z) && in_fours(a.out) && in_fours(a.weight);
   LaunchShape shape = row_shape(a.y.values.dim[0], p.groups * p.width, fours ? 4 : 1);
   shape.grid.y = static_cast<unsigned>(a.groups / p.groups);
   launch(fours ? gated_rms_norm_kernel<4> : gated_rms_norm_kernel<1>, shape, stream, p);

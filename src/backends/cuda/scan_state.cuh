@@ -12,8 +12,9 @@ enum class StateKind : uint8_t { kFloat, kStatic, kDynamic };
 struct ScanState {
   void* data;
   float* scales;
-  int64_t slot_stride, head_stride, row_stride;              // elements
-  int64_t scale_slot_stride, scale_head_stride, scale_step;  // step: from a row's scales to the next; dynamic: a block's
+  int64_t slot_stride, head_stride, row_stride;  // elements
+  int64_t scale_slot_stride, scale_head_stride,
+      scale_step;  // step: from a row's scales to the next; dynamic: a block's
   DType dtype;
   StateKind kind;
   bool one_scale;
@@ -41,8 +42,10 @@ inline ScanState scan_state(const Operand& o) {
 inline const char* refuse_state(const Operand& o) {
   const Format& f = o.format;
   if (o.values.stride[o.values.rank - 1] != 1) return "needs contiguous channels";
-  if (f.levels == 0) return is_float(f.storage) && f.storage != DType::kF64 ? nullptr : "needs f32, f16, bf16 or i8 states";
-  if (f.storage != DType::kI8 || f.levels != 1 || f.level[0].dtype != DType::kF32) return "needs i8 states with f32 scales";
+  if (f.levels == 0)
+    return is_float(f.storage) && f.storage != DType::kF64 ? nullptr : "needs f32, f16, bf16 or i8 states";
+  if (f.storage != DType::kI8 || f.levels != 1 || f.level[0].dtype != DType::kF32)
+    return "needs i8 states with f32 scales";
   if (f.dynamic) return is_dynamic_state(f) ? nullptr : "needs dynamic scales a channel";
   const bool known = f.level[0].grain == Grain::kTensor || f.level[0].grain == Grain::kColumn;
   return known ? nullptr : "needs scales a tensor or column";
@@ -58,8 +61,10 @@ struct HeadState {
   bool one_scale;
 
   __device__ __forceinline__ HeadState(const ScanState& s, int64_t slot, int64_t head)
-      : data(static_cast<char*>(s.data) + (slot * s.slot_stride + head * s.head_stride) *
-                                              (s.dtype == DType::kF32 ? 4 : s.dtype == DType::kI8 ? 1 : 2)),
+      : data(static_cast<char*>(s.data) + (slot * s.slot_stride + head * s.head_stride) * (s.dtype == DType::kF32 ? 4
+                                                                                           : s.dtype == DType::kI8
+                                                                                               ? 1
+                                                                                               : 2)),
         scales(s.scales + slot * s.scale_slot_stride + head * s.scale_head_stride),
         row_stride(s.row_stride),
         scale_step(s.scale_step),

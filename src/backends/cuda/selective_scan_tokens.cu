@@ -27,7 +27,8 @@ __global__ void __launch_bounds__(kThreads) selective_scan_tokens(const __grid_c
   for (int64_t t = segment.begin; t < end; ++t) {
     __syncthreads();
     if (threadIdx.x < 2 * kStates) {
-      bc[threadIdx.x] = threadIdx.x < kStates ? load_number(s.b, t, threadIdx.x) : load_number(s.c, t, threadIdx.x - kStates);
+      bc[threadIdx.x] =
+          threadIdx.x < kStates ? load_number(s.b, t, threadIdx.x) : load_number(s.c, t, threadIdx.x - kStates);
     }
     const float delta = selective_delta(s, t, e), x = load_number(s.x, t, e), input = delta * x;
     float y = skip * x;
@@ -56,7 +57,8 @@ __global__ void __launch_bounds__(kThreads) selective_scan_tokens(const __grid_c
   for (int n = 0; n < kStates; ++n) {
     const float goal = factor.steps(state[n]) + carry, code = fminf(rintf(goal), 127.0f);
     carry = goal - code;
-    reinterpret_cast<int8_t*>(stored.data)[n * stored.row_stride + e] = static_cast<int8_t>(__float2int_rn(fmaxf(code, -128.0f)));
+    reinterpret_cast<int8_t*>(stored.data)[n * stored.row_stride + e] =
+        static_cast<int8_t>(__float2int_rn(fmaxf(code, -128.0f)));
   }
 }
 
@@ -64,7 +66,8 @@ __global__ void __launch_bounds__(kThreads) selective_scan_tokens(const __grid_c
 
 bool run_selective_scan_tokens(const SelectiveScan& s, const Stream& stream) {
   if (s.states != kStates || s.state_every > 0) return false;
-  launch(selective_scan_tokens, {dim3((s.channels + kThreads - 1) / kThreads, s.segment_count), dim3(kThreads)}, stream, s);
+  launch(selective_scan_tokens, {dim3((s.channels + kThreads - 1) / kThreads, s.segment_count), dim3(kThreads)}, stream,
+         s);
   return true;
 }
 

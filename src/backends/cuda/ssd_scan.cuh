@@ -21,7 +21,8 @@ struct SsdScan {
 
 inline SsdScan ssd_scan_of(const SsdScanArgs& a) {
   SsdScan s = {};
-  s.x = numbers_of(a.x), s.dt = numbers_of(a.dt), s.b = numbers_of(a.b), s.c = numbers_of(a.c), s.out = numbers_of(a.out);
+  s.x = numbers_of(a.x), s.dt = numbers_of(a.dt), s.b = numbers_of(a.b), s.c = numbers_of(a.c),
+  s.out = numbers_of(a.out);
   s.a_log = static_cast<const float*>(a.a_log.data), s.d = static_cast<const float*>(a.d.data);
   s.dt_bias = static_cast<const float*>(a.dt_bias.data);
   s.state = scan_state(a.state);

@@ -116,7 +116,8 @@ __device__ __forceinline__ void store_dynamic(const HeadState& state, const Plac
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       // The sum before this row: of the row above it, which may be another lane's.
-      const int above = r > 0 ? sums[r > 0 ? r - 1 : 0][i] : __shfl_up_sync(kAllLanes, sums[kRows - 1][i], P::kChannelLanes);
+      const int above =
+          r > 0 ? sums[r > 0 ? r - 1 : 0][i] : __shfl_up_sync(kAllLanes, sums[kRows - 1][i], P::kChannelLanes);
       const int before = r == 0 && place.row_lane == 0 ? 0 : above;
       code[i] = min(max(rounded(sums[r][i] + left[i]) - rounded(before + left[i]), -128), 127);
     }

@@ -24,7 +24,8 @@ struct Numbers {
 };
 
 inline Numbers numbers_of(const Operand& x) {
-  Numbers n = {x.values.data, x.scales[0].data, x.values.stride[0], x.values.dtype, x.scales[0].dtype, ScaleBy::kNothing};
+  Numbers n = {x.values.data,  x.scales[0].data,  x.values.stride[0],
+               x.values.dtype, x.scales[0].dtype, ScaleBy::kNothing};
   if (x.format.levels == 0) return n;
   const Grain grain = x.format.level[0].grain;
   n.by = grain == Grain::kColumn ? ScaleBy::kColumn : grain == Grain::kRow ? ScaleBy::kRow : ScaleBy::kTensor;

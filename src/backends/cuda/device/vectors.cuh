@@ -50,8 +50,8 @@ __device__ __forceinline__ Vector<4> load_vector(const Numbers& x, int64_t row, 
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
     const auto half = static_cast<uint16_t>((k < 2 ? bits.x : bits.y) >> (16 * (k % 2)));
-    out.v[k] = x.dtype == DType::kF16 ? __half2float(__ushort_as_half(half))
-                                      : __bfloat162float(__ushort_as_bfloat16(half));
+    out.v[k] =
+        x.dtype == DType::kF16 ? __half2float(__ushort_as_half(half)) : __bfloat162float(__ushort_as_bfloat16(half));
   }
   return out;
 }
