@@ -27,7 +27,9 @@ struct Shape {
   const char* name;
   int32_t outputs, inner;
 };
-constexpr Shape kShapes[] = {{"2.7B in_proj", 10576, 2560}, {"2.7B out_proj", 2560, 5120}, {"130M in_proj", 3352, 768},
+constexpr Shape kShapes[] = {{"2.7B in_proj", 10576, 2560},
+                             {"2.7B out_proj", 2560, 5120},
+                             {"130M in_proj", 3352, 768},
                              {"8B in_proj", 18560, 4096}};
 
 LinearArgs problem(const KindOfLinear& k, const Shape& s, int32_t tokens) {
@@ -49,7 +51,10 @@ LinearArgs problem(const KindOfLinear& k, const Shape& s, int32_t tokens) {
   }
   a.out.count = 1, a.out.begin[1] = s.outputs;
   a.out.part[0].values = {zeros(static_cast<size_t>(tokens) * static_cast<size_t>(s.outputs) * 4),
-                          {tokens, s.outputs}, {s.outputs, 1}, DType::kF32, 2};
+                          {tokens, s.outputs},
+                          {s.outputs, 1},
+                          DType::kF32,
+                          2};
   return a;
 }
 

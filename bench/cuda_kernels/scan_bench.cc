@@ -1,8 +1,143 @@
 // SPDX-License-Identifier: Apache-2.0
+// Both scans at the shapes of Mamba2 2.7B and 8B and of Mamba 2.8B: one token a sequence, and prompts.
+#include <algorithm>
+
+#include "backends/cuda/scan_rows.h"
 #include "cuda_kernels/bench.h"
 
 namespace quamba2::cuda_bench {
+namespace {
 
-void bench_scans(const Ceilings&, const std::string&) {}
+Operand activation(int32_t rows, int32_t columns, bool codes) {
+  Operand o;
+  o.values = {nullptr, {rows, columns}, {columns, 1}, codes ? DType::kI8 : DType::kF32, 2};
+  o.format.storage = o.values.dtype;
+  const int64_t count = static_cast<int64_t>(rows) * columns;
+  o.values.data = codes ? random_bytes(static_cast<size_t>(count)) : random_floats(count, DType::kF32, 1.0f);
+  if (!codes) return o;
+  o.format.levels = 1, o.format.level[0] = {Grain::kColumn, 0, DType::kF32};
+  o.scales[0] = {random_floats(columns, DType::kF32, 0.01f), {columns}, {1}, DType::kF32, 1};
+  return o;
+}
+
+TensorView parameters(int32_t count, float spread) {
+  return {random_floats(count, DType::kF32, spread), {count}, {1}, DType::kF32, 1};
+}
+
+const Segment* segments_of(int32_t count, int32_t length) {
+  std::vector<Segment> all;
+  for (int32_t i = 0; i < count; ++i) all.push_back({i * length, length, i});
+  return static_cast<const Segment*>(uploaded(all.data(), all.size() * sizeof(Segment)));
+}
+
+// States [slots, heads, states, width], or [slots, states, width] where there are no heads.
+Operand state_of(int32_t slots, int32_t heads, int32_t states, int32_t width, DType type) {
+  Operand o;
+  o.format.storage = type;
+  TensorView& v = o.values;
+  const int32_t head = states * width, blocks = state_blocks(states);
+  v = {nullptr, {slots, heads, states, width}, {heads * head, head, width, 1}, type, 4};
+  const int64_t count = static_cast<int64_t>(slots) * heads * head;
+  v.data = zeros(static_cast<size_t>(count * bits_of(type) / 8));
+  if (type == DType::kI8) {
+    o.format.levels = 1, o.format.dynamic = true, o.format.level[0] = {Grain::kColumn, 0, DType::kF32};
+    o.scales[0] = {zeros(static_cast<size_t>(slots) * static_cast<size_t>(heads * blocks * width) * 4),
+                   {slots, heads, blocks, width},
+                   {heads * blocks * width, blocks * width, width, 1},
+                   DType::kF32,
+                   4};
+  }
+  if (heads == 0) v.rank = 3;
+  return o;
+}
+
+double state_bytes(const Operand& o) {
+  double count = 1;
+  for (int i = 0; i < o.values.rank; ++i) count *= o.values.dim[i];
+  return count * (o.values.dtype == DType::kI8 ? 1.125 : bits_of(o.values.dtype) / 8.0);
+}
+
+struct SsdShape {
+  const char* name;
+  int32_t heads, states, groups;
+};
+
+void bench_ssd(const Ceilings& c, const SsdShape& shape, DType state, bool codes, int32_t sequences, int32_t length) {
+  const int32_t width = 64, tokens = sequences * length;
+  SsdScanArgs a;
+  a.x = activation(tokens, shape.heads * width, codes), a.dt = activation(tokens, shape.heads, codes);
+  a.b = activation(tokens, shape.groups * shape.states, codes),
+  a.c = activation(tokens, shape.groups * shape.states, codes);
+  a.a_log = parameters(shape.heads, 1.0f), a.d = parameters(shape.heads, 1.0f),
+  a.dt_bias = parameters(shape.heads, 1.0f);
+  a.groups = shape.groups, a.segments = segments_of(sequences, length), a.segment_count = sequences;
+  a.state = state_of(sequences, shape.heads, shape.states, width, state);
+  a.out = activation(tokens, shape.heads * width, false);
+  const Kernel<SsdScanArgs>& row = cuda_ssd_scan_rows(90).rows[0];
+  char* scratch = static_cast<char*>(zeros(row.scratch_bytes ? row.scratch_bytes(a, 1) : 1));
+  const double us = microseconds(
+      [&](const Stream& stream, int) {
+        Stream s = stream;
+        s.scratch = scratch;
+        row.run(a, s);
+      },
+      length == 1 ? 40 : 5, 5);
+  const double per_token = shape.heads * width * ((codes ? 1.0 : 4.0) + 4.0);
+  const double flops = 2.0 * tokens * shape.heads * width * shape.states * 2;
+  const std::string name = std::string("ssd_scan ") + (codes ? "i8 " : "f32 ") + name_of(state);
+  print_line({name, shape.name, tokens, us, 2 * state_bytes(a.state) + tokens * per_token, flops}, c);
+  release_all();
+}
+
+void bench_selective(const Ceilings& c, DType state, bool codes, int32_t sequences, int32_t length) {
+  const int32_t channels = 5120, states = 16, tokens = sequences * length;
+  SelectiveScanArgs a;
+  a.x = activation(tokens, channels, codes), a.dt = activation(tokens, channels, codes);
+  a.b = activation(tokens, states, codes), a.c = activation(tokens, states, codes);
+  a.a_log = {random_floats(channels * states, DType::kF32, 1.0f), {channels, states}, {states, 1}, DType::kF32, 2};
+  a.d = parameters(channels, 1.0f), a.dt_bias = parameters(channels, 1.0f);
+  a.segments = segments_of(sequences, length), a.segment_count = sequences;
+  Operand wide = state_of(sequences, 1, states, channels, state);
+  wide.values = {wide.values.data, {sequences, states, channels}, {states * channels, channels, 1}, state, 3};
+  TensorView& s = wide.scales[0];
+  if (s.data != nullptr) s = {s.data, {sequences, 1, channels}, {channels, channels, 1}, DType::kF32, 3};
+  a.state = wide;
+  a.out = activation(tokens, channels, false);
+  const Kernel<SelectiveScanArgs>& row = cuda_selective_scan_rows(90).rows[0];
+  char* scratch = static_cast<char*>(zeros(row.scratch_bytes ? row.scratch_bytes(a, 1) : 1));
+  const double us = microseconds(
+      [&](const Stream& stream, int) {
+        Stream now = stream;
+        now.scratch = scratch;
+        row.run(a, now);
+      },
+      length == 1 ? 40 : 5, 5);
+  const double per_token = channels * ((codes ? 2.0 : 8.0) + 4.0);
+  const std::string name = std::string("selective ") + (codes ? "i8 " : "f32 ") + name_of(state);
+  print_line(
+      {name, "Mamba 2.8B", tokens, us, 2 * state_bytes(a.state) + tokens * per_token, 4.0 * tokens * channels * states},
+      c);
+  release_all();
+}
+
+}  // namespace
+
+void bench_scans(const Ceilings& c, const std::string& filter) {
+  if (!filter.empty() && filter != "scan") return;
+  const SsdShape shapes[] = {{"2.7B", 80, 128, 1}, {"8B", 128, 128, 8}};
+  for (const SsdShape& shape : shapes) {
+    for (const int32_t sequences : {1, 8, 64}) {
+      bench_ssd(c, shape, DType::kI8, true, sequences, 1);
+      bench_ssd(c, shape, DType::kF16, false, sequences, 1);
+    }
+    for (const int32_t length : {512, 2048}) {
+      bench_ssd(c, shape, DType::kI8, true, 1, length);
+      bench_ssd(c, shape, DType::kF16, false, 1, length);
+    }
+  }
+  for (const int32_t sequences : {1, 64}) bench_selective(c, DType::kI8, true, sequences, 1);
+  bench_selective(c, DType::kF16, false, 1, 1);
+  for (const int32_t length : {512, 2048}) bench_selective(c, DType::kI8, true, 1, length);
+}
 
 }  // namespace quamba2::cuda_bench

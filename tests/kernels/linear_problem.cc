@@ -61,7 +61,9 @@ uint8_t* Problem::allocate(size_t bytes, bool odd) {
   return memory_.back().data() + (odd ? 1 : 4);  // vectors start on 16 bytes
 }
 
+// Memory of a device is aligned as its types are.
 Operand Problem::make(Format format, int32_t rows, int32_t columns, bool odd) {
+  const bool device = testing::under_test().device != nullptr;
   Operand o;
   o.format = format;
   const int bits = bits_of(format.storage);
@@ -71,7 +73,11 @@ Operand Problem::make(Format format, int32_t rows, int32_t columns, bool odd) {
   else if (bits != 6)
     stride = columns + static_cast<int32_t>(random_.below(3));
   const int64_t row_bytes = bits == 6 ? packed_row_bytes(columns, 6) : static_cast<int64_t>(stride) * bits / 8;
-  o.values = {allocate(static_cast<size_t>(rows * row_bytes), odd), {rows, columns}, {stride, 1}, format.storage, 2};
+  o.values = {allocate(static_cast<size_t>(rows * row_bytes), odd && !(device && bits > 8)),
+              {rows, columns},
+              {stride, 1},
+              format.storage,
+              2};
   if (bits < 8) std::memset(o.values.data, 0, static_cast<size_t>(rows * row_bytes));
   for (int i = 0; i < format.levels; ++i) {
     const ScaleLevel& level = format.level[i];
@@ -83,7 +89,7 @@ Operand Problem::make(Format format, int32_t rows, int32_t columns, bool odd) {
       const int32_t groups = (columns + level.group - 1) / level.group;
       s = {nullptr, {rows, groups}, {groups, 1}, level.dtype, 2};
     }
-    s.data = allocate(static_cast<size_t>(row_count(s) * row_length(s)) * 4, odd);
+    s.data = allocate(static_cast<size_t>(row_count(s) * row_length(s)) * 4, odd && !device);
   }
   return o;
 }

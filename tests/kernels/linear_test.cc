@@ -18,24 +18,40 @@ namespace {
 // Rows that split floats into integers: of three limbs, all with the magnitude of the number or below, sums over groups are
 // rounded; and what the limbs leave is at most 2^-22.99 of the token's largest.
 bool in_limbs(const std::string& row) {
-  return (row.starts_with("linear_w4a16_") || row.starts_with("linear_w6a16_")) && row.find("_float_") == row.npos;
+  return (row.starts_with("linear_w4a16_") || row.starts_with("linear_w6a16_")) && row.find("_float_") == row.npos &&
+         !row.ends_with("_cuda");
+}
+
+// What rounding of factors to 16 bits leaves of a product, relative (docs/numerics.md, "Tensor cores"). Up to 16 tokens the
+// activations have two parts.
+double tensor_core_error(const std::string& row, int32_t tokens) {
+  if (!row.ends_with("_cuda")) return 0;
+  const bool six = row == "linear_w6a16_cuda";
+  if (row == "linear_bf16_cuda") return tokens <= 8 ? 0x1p-16 : 0x1.02p-8;
+  if (row == "linear_f16_cuda" || row == "linear_w8a16_cuda" || six) return tokens <= 8 || six ? 0x1p-22 : 0x1.02p-11;
+  return row == "linear_w4a16_cuda" ? tokens <= 8 ? 0x1p-22 : 0x1.02p-10 : 0;
 }
 
 // The difference that a result may have: K + 8 roundings of at most |x w| each, and underflow of each product.
-double bound_of(const Problem& p, size_t i, bool limbs) {
-  const double u = 0x1p-24, inner = p.args.x.values.dim[1];
+double bound_of(const Problem& p, size_t i, const std::string& row) {
+  const bool limbs = in_limbs(row), device = row.ends_with("_cuda");
+  // Tensor cores cut what they add where others round.
+  const double u = device ? 0x1p-23 : 0x1p-24, inner = p.args.x.values.dim[1];
   double n = inner + 8;
   if (limbs) {
     const ScaleLevel& level = p.args.weight.format.level[0];
     n = 3 * ((level.grain == Grain::kGroup ? std::ceil(inner / level.group) : 1) + 8);
   }
-  const double left = limbs ? 0x1.02p-23 * p.by_largest[i] : 0;
+  double left = limbs ? 0x1.02p-23 * p.by_largest[i] : 0;
+  const double cut = tensor_core_error(row, p.args.x.values.dim[0]);
+  if (cut > 0) left = cut * p.magnitude[i] + 0x1p-36 * p.by_largest[i];
   return n * u / (1 - n * u) * p.magnitude[i] + left + n * 0x1p-149 * std::max(1.0f, p.largest_scale * 128);
 }
 
-std::string check_element(const Problem& p, const Operand& part, int64_t t, int64_t n, int64_t begin, bool limbs) {
+std::string check_element(const Problem& p, const Operand& part, int64_t t, int64_t n, int64_t begin,
+                          const std::string& row) {
   const size_t i = static_cast<size_t>(t * p.args.weight.values.dim[0] + n);
-  const double exact = p.exact[i], bound = bound_of(p, i, limbs);
+  const double exact = p.exact[i], bound = bound_of(p, i, row);
   const double got = load_element(row_address(part.values, t), part.values.dtype, n - begin);
   bool good;
   double want = exact;
@@ -56,11 +72,11 @@ std::string check_element(const Problem& p, const Operand& part, int64_t t, int6
          std::to_string(exact);
 }
 
-std::string check_results(const Problem& p, bool limbs) {
+std::string check_results(const Problem& p, const std::string& row) {
   for (int i = 0; i < p.args.out.count; ++i) {
     for (int64_t t = 0; t < p.args.x.values.dim[0]; ++t) {
       for (int64_t n = p.args.out.begin[i]; n < p.args.out.begin[i + 1]; ++n) {
-        const std::string failure = check_element(p, p.args.out.part[i], t, n, p.args.out.begin[i], limbs);
+        const std::string failure = check_element(p, p.args.out.part[i], t, n, p.args.out.begin[i], row);
         if (!failure.empty()) return failure;
       }
     }
@@ -122,7 +138,7 @@ void check_problem(Shape shape, Format x, Format weight, Values values, uint64_t
       ++runs[row.name];
       Runner runner(row, problem, 1 + static_cast<int>(seed % static_cast<uint64_t>(testing::under_test().variants)));
       const std::vector<uint8_t> bits = runner.run(1);
-      const std::string failure = check_results(problem, in_limbs(row.name));
+      const std::string failure = check_results(problem, row.name);
       if (!failure.empty()) ADD_FAILURE() << row.name << ", " << what << ": " << failure;
       for (int variant = 2; variant <= testing::under_test().variants; ++variant) {
         if (variant == 3 && seed % 4 != 0) continue;
@@ -214,6 +230,29 @@ TEST(Linear, PackedIntegerWeights) {
                                        : dynamic_format();
     check_problem(shape, x, weight, random_values(random, x, weight), seed);
     if (HasFailure()) return;
+  }
+}
+
+// What the GPU keeps in fragments: groups of 64 and more, K and tokens around the sizes of its tiles and blocks.
+TEST(Linear, Fragments) {
+  const Format f32 = float_format(DType::kF32), i8 = integer_format(DType::kI8, Grain::kTensor, 0, DType::kF32);
+  const Format weights[] = {two_level_format(128),
+                            two_level_format(64),
+                            integer_format(DType::kI4, Grain::kGroup, 64, DType::kF16),
+                            integer_format(DType::kI6, Grain::kGroup, 64, DType::kF16),
+                            integer_format(DType::kI8, Grain::kRow, 0, DType::kF32),
+                            float_format(DType::kBF16),
+                            float_format(DType::kF16)};
+  const Shape shapes[] = {{1, 40, 640}, {7, 17, 200}, {9, 130, 192}, {16, 33, 512}, {130, 150, 1088}, {260, 20, 130}};
+  uint64_t seed = 100;
+  for (const Format& weight : weights) {
+    for (const Shape& shape : shapes) {
+      for (const Format& x : {f32, i8, dynamic_format()}) {
+        check_problem(shape, x, weight, seed % 3 == 0 ? Values::kExtremes : Values::kNormal, seed);
+        ++seed;
+        if (HasFailure()) return;
+      }
+    }
   }
 }
 

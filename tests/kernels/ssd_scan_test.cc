@@ -63,6 +63,28 @@ TEST(SsdScan, EveryLengthMatchesTheReference) {
   check_all(problems, 9100);
 }
 
+// The shapes of Mamba2, one token a segment: what a GPU has a kernel for.
+TEST(SsdScan, StepsOfModelsMatchTheReference) {
+  std::vector<ScanProblem> problems;
+  for (const int32_t states : {64, 128}) {
+    for (const int kind : {0, 1, 2, 3, 4}) {
+      ScanProblem p;
+      p.heads = 4, p.width = 64, p.states = states, p.groups = kind % 2 + 1;
+      p.segments = {{0, 1, 4}, {1, 1, 0}, {2, 1, 2}};
+      if (kind == 1) p.state.storage = DType::kF16;
+      if (kind >= 2) p.state.storage = DType::kI8, p.state.grain = Grain::kColumn;
+      p.state.dynamic = kind == 2 || kind == 3;
+      p.state.along_states = kind == 4;
+      if (kind == 3) {
+        p.x.storage = p.bc.storage = p.dt.storage = p.out.storage = DType::kI8;
+        p.x.grain = p.bc.grain = p.out.grain = Grain::kColumn, p.a_log = 4;
+      }
+      problems.push_back(p);
+    }
+  }
+  check_all(problems, 9300);
+}
+
 TEST(SsdScan, VariantsMatchTheReference) {
   ScanProblem base;
   base.heads = 6, base.width = 32, base.states = 24, base.groups = 2;

@@ -94,8 +94,8 @@ __device__ __forceinline__ void split_number(float v, uint32_t* high, uint32_t* 
   }
 }
 
-// Rows of f32, in place, to sums of two 16-bit floats (linear_layout.h: split_offset): bf16, or f16 under a power of two a
-// row, whose inverse goes to up[t]. As many warps a token as there are for each. Synchronizes, also at the end.
+// Rows of f32, in place, to sums of two 16-bit floats (linear_layout.h: split_offset), f16 or bf16, under a power of two a
+// row whose inverse goes to up[t]: whatever the row's size, both parts are normal numbers where they count. As many warps a token as there are for each. Synchronizes, also at the end.
 template <bool kBrain>
 __device__ __forceinline__ void split_rows(const FewRows& p, int32_t count, char* rows, float* up, float* largest_of) {
   const int fours = (p.row_bytes - 64) / 16, warp = threadIdx.x / 32, warps = blockDim.x / 32;
@@ -104,20 +104,17 @@ __device__ __forceinline__ void split_rows(const FewRows& p, int32_t count, char
   for (int base = 0; base < count; base += warps / each) {
     const int t = base + warp / each, begin = warp % each * 32 + threadIdx.x % 32;
     float4* row = reinterpret_cast<float4*>(rows + t * p.row_bytes);
-    PowerOfTwo power = {1.0f, 1.0f};
-    if (!kBrain) {
-      float largest = 0;
-      for (int i = begin; t < count && i < fours; i += each * 32) {
-        const float4 v = row[i];
-        largest = fmaxf(largest, fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w))));
-      }
-      largest = warp_max(largest);
-      if (threadIdx.x % 32 == 0) largest_of[warp] = largest;
-      __syncthreads();
-      for (int w = warp / each * each; w < (warp / each + 1) * each; ++w) largest = fmaxf(largest, largest_of[w]);
-      power = power_for(largest);
-      __syncthreads();
+    float largest = 0;
+    for (int i = begin; t < count && i < fours; i += each * 32) {
+      const float4 v = row[i];
+      largest = fmaxf(largest, fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w))));
     }
+    largest = warp_max(largest);
+    if (threadIdx.x % 32 == 0) largest_of[warp] = largest;
+    __syncthreads();
+    for (int w = warp / each * each; w < (warp / each + 1) * each; ++w) largest = fmaxf(largest, largest_of[w]);
+    const PowerOfTwo power = power_for(largest);
+    __syncthreads();
     if (t >= count) continue;
     if (begin == 0) up[t] = power.up;
     for (int i = begin; i < fours; i += each * 32) {
@@ -126,8 +123,8 @@ __device__ __forceinline__ void split_rows(const FewRows& p, int32_t count, char
       uint32_t high[4], low[4];
 #pragma unroll
       for (int j = 0; j < 4; ++j) split_number<kBrain>(scaled[j], &high[j], &low[j]);
-      reinterpret_cast<uint4*>(row)[i] = make_uint4(high[0] | high[1] << 16, high[2] | high[3] << 16,
-                                                    low[0] | low[1] << 16, low[2] | low[3] << 16);
+      reinterpret_cast<uint4*>(row)[i] =
+          make_uint4(high[0] | high[1] << 16, high[2] | high[3] << 16, low[0] | low[1] << 16, low[2] | low[3] << 16);
     }
   }
   __syncthreads();
@@ -309,11 +306,13 @@ __device__ __forceinline__ float sum_of_warps(const uint32_t* sums) {
 }
 
 template <WeightKind kKind, int kColumnTiles, int kWarps>
-__global__ void __launch_bounds__(kWarps * 32, kColumnTiles == 2 ? 2 : kFewWarps / kWarps) linear_few_rows(const __grid_constant__ FewRows p) {
+__global__ void __launch_bounds__(kWarps * 32, kColumnTiles == 2 ? 2 : kFewWarps / kWarps)
+    linear_few_rows(const __grid_constant__ FewRows p) {
   extern __shared__ uint4 shared_memory[];
   using Ring = TileRing<kKind>;
   constexpr int kElements = kColumnTiles * 128;
-  constexpr int kTileBytes = multiplies_codes(kKind) ? tile_columns(kKind) : tile_columns(kKind) * 4;  // of a token's row
+  constexpr int kTileBytes =
+      multiplies_codes(kKind) ? tile_columns(kKind) : tile_columns(kKind) * 4;  // of a token's row
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int32_t first_band = blockIdx.x * p.bands_per_block;
   const int32_t last_band = min(first_band + p.bands_per_block, p.weight.bands);
@@ -326,8 +325,16 @@ __global__ void __launch_bounds__(kWarps * 32, kColumnTiles == 2 ? 2 : kFewWarps
   char* rows = stages + kWarps * kFewStages * Ring::kStage;
   uint32_t* sums = reinterpret_cast<uint32_t*>(rows + p.tokens_per_block * p.row_bytes);
   float* up = reinterpret_cast<float*>(sums + 2 * kWarps * kElements);
-  Ring ring = {p.weight, stages + warp * kFewStages * Ring::kStage + lane * 16, first_band, last_band, 2 * warp, kStep,
-               2 * warp + turns * kStep, nullptr, 0, 0};
+  Ring ring = {p.weight,
+               stages + warp * kFewStages * Ring::kStage + lane * 16,
+               first_band,
+               last_band,
+               2 * warp,
+               kStep,
+               2 * warp + turns * kStep,
+               nullptr,
+               0,
+               0};
   ring.begin_band();
 #pragma unroll
   for (int i = 0; i < kFewStages; ++i) ring.ask();
@@ -363,9 +370,9 @@ __global__ void __launch_bounds__(kWarps * 32, kColumnTiles == 2 ? 2 : kFewWarps
   for (int32_t band = first_band; band < last_band; ++band) {
     const int32_t n = band * kBandRows + place.row;
     const bool stores = has_result && n < p.weight.outputs;
-    float scale = x_scale;
+    float scale = 1;
     if constexpr (has_row_scales(kKind)) {
-      if (stores) scale *= __ldg(p.weight.rows + n);
+      if (stores) scale = __ldg(p.weight.rows + n);
     }
     total.clear();
     for (int tile = 2 * warp; tile < 2 * warp + turns * kStep; tile += kStep) {
@@ -388,7 +395,7 @@ __global__ void __launch_bounds__(kWarps * 32, kColumnTiles == 2 ? 2 : kFewWarps
     for (int e = 0; e < kColumnTiles * 4; ++e) here[warp * kElements + e * 32 + lane] = total.bits(e);
     __syncthreads();
     if (stores) {
-      const float y = sum_of_warps<kKind, kColumnTiles, kWarps>(here + threadIdx.x) * scale;
+      const float y = sum_of_warps<kKind, kColumnTiles, kWarps>(here + threadIdx.x) * x_scale * scale;
       store_result(p.out, first_token + place.token, n, y);
     }
   }
@@ -444,8 +451,8 @@ void read_row(const Operand& weight, const void* prepared, int32_t row, float* o
 
 template <WeightKind kKind>
 constexpr Kernel<LinearArgs> few_rows_row(const char* name) {
-  return {name, supports_few_rows<kKind>, run_few_rows<kKind>, nullptr, prepared_bytes<kKind>, prepare<kKind>,
-          read_row<kKind>};
+  return {name,           supports_few_rows<kKind>, run_few_rows<kKind>, nullptr, prepared_bytes<kKind>,
+          prepare<kKind>, read_row<kKind>};
 }
 
 }  // namespace quamba2::cuda

@@ -15,8 +15,8 @@ namespace quamba2::cuda {
 
 struct WeightTile {
   uint4 words;
-  uint2 high;      // i6 only
-  uint32_t scales; // of rows g and g + 8, f16
+  uint2 high;       // i6 only
+  uint32_t scales;  // of rows g and g + 8, f16
 };
 
 __device__ __forceinline__ uint32_t word_of(const WeightTile& t, int i) {

@@ -7,8 +7,8 @@
 //   rows 0 .. 63    group 0: warp w has band w        ring of kStages:  [ x | codes ] [ x | codes ] ...
 //   rows 64 .. 127  group 1: the same                 fuller: copies have arrived    emptier: products have read
 //
-// Float activations are rounded to f16 under a power of two a row (bf16 for bf16 weights), and i4 weights to f16 after their
-// scale: a relative error of 2^-11 a product, where few tokens have 2^-21.
+// Float activations are rounded to f16 (bf16 for bf16 weights) under a power of two a row, and i4 weights to f16 after their
+// scale: docs/numerics.md, "Tensor cores".
 #pragma once
 
 #include "backends/cuda/device/wgmma.cuh"
@@ -24,7 +24,8 @@ struct TileRows {
 };
 
 template <WeightKind kKind>
-__device__ __forceinline__ uint32_t tile_word(const TileRows& p, int32_t token, int32_t column, float down, bool words) {
+__device__ __forceinline__ uint32_t tile_word(const TileRows& p, int32_t token, int32_t column, float down,
+                                              bool words) {
   if constexpr (multiplies_codes(kKind)) {
     const int8_t* row = static_cast<const int8_t*>(p.x.data) + static_cast<int64_t>(token) * p.x.stride;
     if (words && column + 4 <= p.inner) return *reinterpret_cast<const uint32_t*>(row + column);
@@ -47,7 +48,7 @@ __device__ __forceinline__ uint32_t tile_word(const TileRows& p, int32_t token, 
       }
     }
     if constexpr (kKind == WeightKind::kBF16) {
-      const __nv_bfloat162 pair = __floats2bfloat162_rn(v[0], v[1]);
+      const __nv_bfloat162 pair = __floats2bfloat162_rn(v[0] * down, v[1] * down);
       return *reinterpret_cast<const uint32_t*>(&pair);
     } else {
       return as_bits(__floats2half2_rn(v[0] * down, v[1] * down));
@@ -67,12 +68,10 @@ __global__ void __launch_bounds__(256) tile_rows(const __grid_constant__ TileRow
   const bool words = (multiplies_codes(kKind) || p.x.dtype == DType::kF32) &&
                      (row_bytes | reinterpret_cast<int64_t>(p.x.data)) % align == 0;
   PowerOfTwo power = {1.0f, 1.0f};
-  if constexpr (!multiplies_codes(kKind) && kKind != WeightKind::kBF16) {
+  if constexpr (!multiplies_codes(kKind)) {
     float largest = 0;
     for (int32_t k = threadIdx.x; k < p.inner; k += 256) largest = fmaxf(largest, fabsf(load_number(p.x, token, k)));
     power = power_for(block_max(largest, shared));
-  }
-  if constexpr (!multiplies_codes(kKind)) {
     if (threadIdx.x == 0) p.up[token] = power.up;
   }
   for (int32_t i = threadIdx.x; i < p.blocks * 8; i += 256) {
@@ -235,7 +234,8 @@ __device__ __forceinline__ void produce(const ManyRows& p, char* stages, uint64_
 
 // Results [kTokens][kResultStride] in shared memory to their parts: lanes have four neighbouring weight rows for all tokens.
 template <WeightKind kKind>
-__device__ __forceinline__ void store_results(const ManyRows& p, const float* results, int32_t first_token, int tokens) {
+__device__ __forceinline__ void store_results(const ManyRows& p, const float* results, int32_t first_token,
+                                              int tokens) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int32_t n = blockIdx.x * kManyRows + lane * 4;
   if (n >= p.weight.outputs) return;
@@ -251,8 +251,8 @@ __device__ __forceinline__ void store_results(const ManyRows& p, const float* re
   const Numbers& out = p.out.part[part];
   const int32_t column = n - p.out.begin[part];
   const int size = out.dtype == DType::kF32 ? 4 : out.dtype == DType::kI8 ? 1 : 2;
-  const bool whole = n + 4 <= p.out.begin[part + 1] &&
-                     (static_cast<int64_t>(out.stride) | column) % 4 == 0 && reinterpret_cast<int64_t>(out.data) % (4 * size) == 0;
+  const bool whole = n + 4 <= p.out.begin[part + 1] && (static_cast<int64_t>(out.stride) | column) % 4 == 0 &&
+                     reinterpret_cast<int64_t>(out.data) % (4 * size) == 0;
   float inverse[4] = {0, 0, 0, 0};
   bool fast = whole && (out.dtype == DType::kI8 || out.dtype == DType::kF32);
   if (fast && out.dtype == DType::kI8) {
@@ -358,7 +358,8 @@ size_t many_rows_scratch(const LinearArgs& args, int32_t) {
 
 template <WeightKind kKind, int kTokens>
 void launch_many_rows(const ManyRows& p, const Stream& stream) {
-  static_assert(128 * kResultStride * 4 <= kManyStages * many_stage_bytes<kKind, kTokens>(), "results must fit the ring");
+  static_assert(128 * kResultStride * 4 <= kManyStages * many_stage_bytes<kKind, kTokens>(),
+                "results must fit the ring");
   const dim3 grid((p.weight.outputs + kManyRows - 1) / kManyRows, (p.tokens + kTokens - 1) / kTokens);
   launch(linear_many_rows<kKind, kTokens>, {grid, dim3(384), static_cast<size_t>(many_shared_bytes<kKind, kTokens>())},
          stream, p);
@@ -394,7 +395,7 @@ void run_linear(const LinearArgs& args, const Stream& stream) {
 
 template <WeightKind kKind>
 constexpr Kernel<LinearArgs> linear_row(const char* name) {
-  return {name, supports_few_rows<kKind>, run_linear<kKind>, many_rows_scratch<kKind>, prepared_bytes<kKind>,
+  return {name,           supports_few_rows<kKind>, run_linear<kKind>, many_rows_scratch<kKind>, prepared_bytes<kKind>,
           prepare<kKind>, read_row<kKind>};
 }
 
