@@ -48,6 +48,17 @@ Program::Program() {
   add_other_verbs(this);
 }
 
+namespace {
+
+// cuda, or cuda:N.
+bool is_gpu(const std::string& device) {
+  if (!device.starts_with("cuda")) return false;
+  const std::string rest = device.substr(4);
+  return rest.empty() || (rest[0] == ':' && rest.size() > 1 && rest.find_first_not_of("0123456789", 1) == rest.npos);
+}
+
+}  // namespace
+
 CLI::App* add_verb(Program* program, CLI::App* parent, const std::string& name, const std::string& group,
                    const std::string& summary, const std::string& example, unsigned offered) {
   Common& c = program->common;
@@ -63,8 +74,9 @@ CLI::App* add_verb(Program* program, CLI::App* parent, const std::string& name, 
                ->option_text("PATH"));
   }
   if (offered & kDevice) {
-    common(one_of(verb->add_option("--device", c.device, "cpu, or reference: double precision, slow"),
-                  {"cpu", "reference"}));
+    common(one_of(
+        verb->add_option("--device", c.device, "cpu, cuda:0 for the first GPU, or reference: double precision, slow"),
+        {"cpu", "cuda:0", "reference"}, is_gpu));
   }
   if (offered & kThreads) {
     common(at_least(verb->add_option("-t,--threads", c.threads, "threads (default: OMP_NUM_THREADS, else all)"), 0));
@@ -81,9 +93,9 @@ CLI::App* add_verb(Program* program, CLI::App* parent, const std::string& name, 
   return verb;
 }
 
-CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& known) {
-  const auto check = [known](const std::string& value) {
-    if (std::find(known.begin(), known.end(), value) != known.end()) return std::string();
+CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& known, bool (*too)(const std::string&)) {
+  const auto check = [known, too](const std::string& value) {
+    if (std::find(known.begin(), known.end(), value) != known.end() || (too && too(value))) return std::string();
     const std::string hint = did_you_mean(value, known, "");
     return "'" + value + "' is not " + listed(known) + (hint.empty() ? "" : "; " + hint);
   };

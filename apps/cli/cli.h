@@ -54,8 +54,9 @@ void set_action(Program* program, CLI::App* verb, std::shared_ptr<Options> optio
   });
 }
 
-// An option whose value is one of `known`; others are refused with the nearest.
-CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& known);
+// An option whose value is one of `known`, or one that `too` takes; others are refused with the nearest.
+CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& known,
+                    bool (*too)(const std::string& value) = nullptr);
 // An option that may be given again, with one value each time.
 CLI::Option* repeated(CLI::Option* option);
 // A whole number of at least `least`, a name for it in the help.

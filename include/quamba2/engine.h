@@ -16,7 +16,7 @@
 namespace quamba2 {
 
 struct EngineOptions {
-  std::string device = "cpu";  // "cpu", or "reference" (double precision, slow)
+  std::string device = "cpu";  // "cpu", "cuda:0" (a GPU, or cuda:1, ...), or "reference" (double precision, slow)
   int threads = 0;             // 0: all that this process may use
   int max_sequences = 1;       // sequences at a time
   int max_tokens = 512;        // tokens of one call over all sequences; longer prompts are read in several

@@ -81,7 +81,8 @@ struct BenchReport {
   std::vector<BenchRow> rows;
   std::vector<KernelTime> kernels;  // with BenchOptions::profile: of each test, the longest first
   // Bytes a second, operations a second; measured in this run. `read_bandwidth` is of a buffer as large as what a step
-  // touches, which may live in a cache; `memory_bandwidth` of one that no cache holds.
+  // touches, which may live in a cache; `memory_bandwidth` of one that no cache holds. On a GPU both are of a large copy
+  // (bytes read and written), and the peaks are not measured: 0.
   double read_bandwidth = 0, memory_bandwidth = 0, fma_peak = 0, int8_peak = 0;
   std::string machine;
 };

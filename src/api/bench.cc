@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -56,6 +57,35 @@ void decode(Executor* executor, const std::vector<int32_t>& ids, int64_t steps, 
   }
 }
 
+// A large copy, counting bytes that are read and bytes that are written.
+double measure_copy_bandwidth(Device* device) {
+  constexpr int kCopies = 20;
+  const Storage from(device, kBeyondCaches), to(device, kBeyondCaches);
+  double best = 0;
+  for (int r = 0; r < 3; ++r) {
+    device->synchronize();
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < kCopies; ++i) device->copy(to.data(), from.data(), kBeyondCaches);
+    device->synchronize();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    best = std::max(best, 2.0 * kCopies * static_cast<double>(kBeyondCaches) / seconds);
+  }
+  return best;
+}
+
+// Of a device only what its memory moves; its peaks of arithmetic are not measured.
+void measure_ceilings(const Backend& backend, double touched, BenchReport* report) {
+  if (Device* device = backend.device()) {
+    report->memory_bandwidth = report->read_bandwidth = measure_copy_bandwidth(device);
+    return;
+  }
+  const int threads = backend.stream().threads;
+  report->fma_peak = measure_fma_peak(threads);
+  report->int8_peak = measure_vnni_peak(threads);
+  report->memory_bandwidth = measure_read_bandwidth(threads, kBeyondCaches);
+  report->read_bandwidth = measure_read_bandwidth(threads, static_cast<size_t>(touched));
+}
+
 template <class Run>
 BenchRow time_row(const std::string& name, double tokens, const BenchOptions& options, ProgressScope* progress,
                   Run run) {
@@ -79,6 +109,7 @@ void hold_against_peaks(const Work& work, const BenchReport& report, double toke
   double integer = work.integer_operations, real = work.float_operations;
   (work.head_is_integer ? integer : real) += work.head_operations / tokens;  // one row of logits a prompt
   row->work = integer + real;
+  if (report.fma_peak == 0) return;
   row->ceiling = 1.0 / (integer / report.int8_peak + real / report.fma_peak);
   row->ceiling_text = text("FMA %.0f GFLOP/s", report.fma_peak / 1e9);
   if (integer > 0) row->ceiling_text = text("INT8 %.2f TOP/s, ", report.int8_peak / 1e12) + row->ceiling_text;
@@ -89,7 +120,7 @@ void hold_against_bandwidth(const Work& work, const BenchReport& report, int bat
   row->work = work.weight_bytes / batch + 2 * work.state_bytes;
   row->ceiling = report.read_bandwidth / row->work;
   row->memory_ceiling = report.memory_bandwidth / row->work;
-  row->ceiling_text = text("read %.1f GB/s", report.read_bandwidth / 1e9);
+  row->ceiling_text = text(report.fma_peak == 0 ? "copy %.0f GB/s" : "read %.1f GB/s", report.read_bandwidth / 1e9);
 }
 
 }  // namespace
@@ -102,15 +133,10 @@ BenchReport bench(Engine& engine, const BenchOptions& options) {
                     std::to_string(executor->limits().max_sequences) + " slots");
   }
   const Work work = count_work(*executor);
-  const int threads = engine.impl().backend->stream().threads;
   BenchReport report;
   report.machine = engine.description();
   // On a buffer of the size that a step touches: a small model may live in a cache.
-  const double touched = work.weight_bytes + 2 * work.state_bytes * options.batch;
-  report.fma_peak = measure_fma_peak(threads);
-  report.int8_peak = measure_vnni_peak(threads);
-  report.memory_bandwidth = measure_read_bandwidth(threads, kBeyondCaches);
-  report.read_bandwidth = measure_read_bandwidth(threads, static_cast<size_t>(touched));
+  measure_ceilings(*engine.impl().backend, work.weight_bytes + 2 * work.state_bytes * options.batch, &report);
   const std::vector<int32_t> ids = random_ids(4096, engine.vocab_size());
   ProgressScope progress(
       "benchmarking", static_cast<int64_t>(options.prompts.size() + options.generations.size()) * options.repetitions);

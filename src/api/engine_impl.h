@@ -24,7 +24,7 @@ struct Engine::Impl {
   std::map<int, std::vector<float>> last_logits;  // after the last token that `feed` read, by slot
 };
 
-// "cpu" or "reference"; throws Error{kUsage} for others.
+// "cpu", "cuda:N" or "reference". Throws Error{kUsage} for others, Error{kResource} for a GPU that cannot be used.
 std::shared_ptr<const Backend> make_backend(const std::string& device, int threads);
 
 }  // namespace quamba2

@@ -21,6 +21,7 @@ class Device {
   // All throw Error{kRuntime} where work before them has failed, and Error{kResource} where the device was lost.
   virtual void upload(void* to, const void* from, size_t bytes) = 0;    // `from` may be reused at once
   virtual void download(void* to, const void* from, size_t bytes) = 0;  // waits
+  virtual void copy(void* to, const void* from, size_t bytes) = 0;      // inside the device
   virtual void zero(void* memory, size_t bytes) = 0;
   virtual void synchronize() = 0;
   // Throws where a kernel could not be launched; `what` names it.

@@ -18,7 +18,11 @@ struct TemporaryDirectories {
 
 }  // namespace
 
-std::string source_path(const std::string& relative) { return std::string(QUAMBA2_SOURCE_DIR) + "/" + relative; }
+// QUAMBA2_SOURCE is for programs that were carried to another machine.
+std::string source_path(const std::string& relative) {
+  const char* named = std::getenv("QUAMBA2_SOURCE");
+  return std::string(named ? named : QUAMBA2_SOURCE_DIR) + "/" + relative;
+}
 
 std::string shared_path(const std::string& relative) {
   const char* named = std::getenv("QUAMBA2_SHARED");

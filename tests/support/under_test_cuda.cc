@@ -1,59 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <gtest/gtest.h>
-
-#include <cstdio>
-#include <memory>
-
-#include "backends/cuda/cuda_backend.h"
-#include "quamba2/error.h"
+#include "support/cuda_device.h"
 #include "support/under_test.h"
 
 namespace quamba2::testing {
-namespace {
 
-struct Opened {
-  std::shared_ptr<Backend> backend;
-  std::string why_not;
-  const KernelTable* table = nullptr;
-  UnderTest under_test;
-
-  Opened() {
-    try {
-      backend = make_cuda_backend(0);
-      table = &backend->table();
-      under_test = {{&table, 1}, backend->device(), 2};
-    } catch (const Error& error) {
-      why_not = error.what();
-    }
-  }
-};
-
-Opened& opened() {
-  static Opened one;
-  return one;
+const UnderTest& under_test() {
+  static const KernelTable* table = cuda_backend() ? &cuda_backend()->table() : nullptr;
+  static const UnderTest cuda = table ? UnderTest{{&table, 1}, cuda_backend()->device(), 2} : UnderTest{};
+  return cuda;
 }
 
-// Skips every case where there is no device. (A global environment that skips lets them pass.)
-class NeedsDevice : public ::testing::EmptyTestEventListener {
-  void OnTestProgramStart(const ::testing::UnitTest&) override {
-    if (opened().backend) std::printf("[  device  ] %s\n", opened().backend->description().c_str());
-  }
-  void OnTestStart(const ::testing::TestInfo&) override {
-    if (!opened().backend) GTEST_SKIP() << opened().why_not;
-  }
-};
-
-[[maybe_unused]] const bool listens = [] {
-  ::testing::UnitTest::GetInstance()->listeners().Append(new NeedsDevice);
-  return true;
-}();
-
-}  // namespace
-
-const UnderTest& under_test() { return opened().under_test; }
-
 Stream test_stream(int, void* scratch) {
-  Stream stream = opened().backend->stream();
+  Stream stream = cuda_backend()->stream();
   stream.scratch = static_cast<char*>(scratch);
   return stream;
 }

@@ -122,6 +122,11 @@ void CudaDevice::download(void* to, const void* from, size_t bytes) {
   }
 }
 
+void CudaDevice::copy(void* to, const void* from, size_t bytes) {
+  select();
+  check(api_.copy(to, from, bytes, stream_), "copying inside it");
+}
+
 void CudaDevice::zero(void* memory, size_t bytes) {
   select();
   if (bytes > 0) check(api_.zero(memory, bytes, stream_), "clearing memory");

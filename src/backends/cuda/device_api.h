@@ -39,6 +39,7 @@ class DeviceApi {
   virtual void destroy_stream(void* stream) = 0;
   virtual Status copy_to_device(void* to, const void* from, size_t bytes, void* stream) = 0;
   virtual Status copy_to_host(void* to, const void* from, size_t bytes, void* stream) = 0;
+  virtual Status copy(void* to, const void* from, size_t bytes, void* stream) = 0;  // inside the device
   virtual Status zero(void* memory, size_t bytes, void* stream) = 0;
   virtual Status synchronize(void* stream) = 0;
   virtual Status last_launch() = 0;  // of the calling thread; forgets it

@@ -83,6 +83,9 @@ class RuntimeApi : public DeviceApi {
   Status copy_to_host(void* to, const void* from, size_t bytes, void* stream) override {
     return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(stream));
   }
+  Status copy(void* to, const void* from, size_t bytes, void* stream) override {
+    return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_of(stream));
+  }
   Status zero(void* memory, size_t bytes, void* stream) override {
     return cudaMemsetAsync(memory, 0, bytes, stream_of(stream));
   }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole models on the GPU against the CPU on the same packed bits: logits as distributions, batches, states saved and
+// restored, recordings. Small models are quantized here; QUAMBA2_GPU_MODELS names directories of larger ones (a:b:c).
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <sstream>
+
+#include "api/load_model.h"
+#include "backend/executor.h"
+#include "quant/pipeline.h"
+#include "quant/recipe.h"
+#include "support/cuda_device.h"
+#include "support/model_runs.h"
+#include "support/paths.h"
+
+namespace quamba2 {
+namespace {
+
+using testing::cuda_backend;
+using testing::mean_kl;
+using testing::random_ids;
+using testing::run_model;
+
+const char* const kModels[] = {"mamba1-pickle",      "mamba1-layernorm-fp16", "mamba2-hf",   "mamba2-groups2-bf16",
+                               "mamba2-groups4-odd", "mamba2-dssm-nonorm",    "falcon-mamba"};
+
+ModelData quantized(const std::string& name, const std::string& recipe) {
+  const ModelData source = load_model(testing::source_path("tests/golden/" + name));
+  if (recipe == "plain") return source;
+  std::vector<std::vector<int32_t>> windows;
+  for (uint64_t s = 0; s < 8; ++s) windows.push_back(random_ids(64, source.vocab_size, s));
+  Calibration calibration(make_cpu_backend(1), windows);
+  RecipeOptions options;
+  options.table_bits = 16;  // see quantized_test.cc: integer tables give exact ties
+  if (recipe == "w4a8") options.ingredients.f16_state = false;
+  return assemble(run_recipe(find_recipe(recipe).make(options, source), source, &calibration, {}), source.config,
+                  source.directory);
+}
+
+int64_t rows_of(const ModelData& m) { return m.graph.edges[static_cast<size_t>(m.graph.logits)].columns; }
+
+class CudaModels : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
+ protected:
+  ModelData model() const { return quantized(std::get<0>(GetParam()), std::get<1>(GetParam())); }
+};
+
+TEST_P(CudaModels, AgreesWithTheCpu) {
+  const ModelData m = model();
+  const std::vector<float> cpu = run_model(m, make_cpu_backend(2)), gpu = run_model(m, cuda_backend());
+  const double kl = mean_kl(cpu, gpu, rows_of(m));
+  RecordProperty("kl", std::to_string(kl));
+  EXPECT_LE(kl, 1e-3);
+  // Twice on one executor's back end: nothing is left over from the first.
+  EXPECT_EQ(run_model(m, cuda_backend()), gpu);
+}
+
+// Four sequences together, then token by token, each as on the CPU; the second and later steps are recordings.
+TEST_P(CudaModels, BatchesAndStatesAgreeWithTheCpu) {
+  const ModelData m = model();
+  const PlanLimits limits = {.max_tokens = 128, .max_selected = 8, .max_sequences = 4};
+  Executor gpu(m.graph, cuda_backend(), limits), cpu(m.graph, make_cpu_backend(2), limits);
+  const std::vector<int32_t> lengths = {17, 1, 33, 5};
+  std::vector<int32_t> ids, last;
+  std::vector<Segment> segments, single;
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    const std::vector<int32_t> mine = random_ids(lengths[s], m.vocab_size, s);
+    segments.push_back({static_cast<int32_t>(ids.size()), lengths[s], static_cast<int32_t>(3 - s)});
+    ids.insert(ids.end(), mine.begin(), mine.end());
+    last.push_back(static_cast<int32_t>(ids.size()) - 1);
+    single.push_back({static_cast<int32_t>(s), 1, static_cast<int32_t>(3 - s)});
+  }
+  const auto logits = [&](Executor* e, const std::vector<int32_t>& rows) {
+    const float* p = e->logits(rows);
+    return std::vector<float>(p, p + static_cast<int64_t>(rows.size()) * e->table_rows());
+  };
+  gpu.run(ids, segments);
+  cpu.run(ids, segments);
+  std::vector<float> a = logits(&gpu, last), b = logits(&cpu, last);
+  EXPECT_LE(mean_kl(b, a, rows_of(m)), 1e-3);
+  const std::vector<int32_t> rows = {0, 1, 2, 3};
+  std::vector<std::vector<std::byte>> saved;
+  std::vector<float> again;
+  for (int step = 0; step < 6; ++step) {
+    const std::vector<int32_t> next = random_ids(4, m.vocab_size, 100 + static_cast<uint64_t>(step));
+    gpu.run(next, single);
+    cpu.run(next, single);
+    a = logits(&gpu, rows), b = logits(&cpu, rows);
+    EXPECT_LE(mean_kl(b, a, rows_of(m)), 1e-3) << step;
+    if (step == 2) {
+      for (int32_t slot = 0; slot < 4; ++slot) saved.push_back(gpu.save_state(slot));
+    }
+    if (step == 3) again = a;
+  }
+  for (int32_t slot = 0; slot < 4; ++slot) gpu.load_state(slot, saved[static_cast<size_t>(slot)]);
+  gpu.run(random_ids(4, m.vocab_size, 103), single);
+  EXPECT_EQ(logits(&gpu, rows), again);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaModels,
+                         ::testing::Combine(::testing::ValuesIn(kModels),
+                                            ::testing::Values("plain", "w4a16", "w4a8", "w8a8")),
+                         [](const auto& p) {
+                           std::string name = std::string(std::get<0>(p.param)) + "_" + std::get<1>(p.param);
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name;
+                         });
+
+TEST(CudaModelDirectories, AgreeWithTheCpu) {
+  const char* list = std::getenv("QUAMBA2_GPU_MODELS");
+  if (!list) GTEST_SKIP() << "QUAMBA2_GPU_MODELS names no directories";
+  std::istringstream paths(list);
+  for (std::string path; std::getline(paths, path, ':');) {
+    const ModelData m = load_model(path);
+    const std::vector<float> cpu = run_model(m, make_cpu_backend(0)), gpu = run_model(m, cuda_backend());
+    const double kl = mean_kl(cpu, gpu, rows_of(m));
+    std::printf("  %s: mean KL %.3g over 48 positions\n", path.c_str(), kl);
+    EXPECT_LE(kl, 1e-3) << path;
+  }
+}
+
+}  // namespace
+}  // namespace quamba2
