@@ -68,10 +68,23 @@ OpArgs bind_ssd_scan(const Binder& b) {
   return a;
 }
 
+OpArgs bind_rms_norm(const Binder& b) {
+  RmsNormArgs a;
+  a.x = b.in(0), a.weight = b.parameter(0), a.out = b.out();
+  a.eps = std::get<NormAttributes>(b.node.attributes).eps;
+  if (b.node.sum != kNone) a.addend = b.in(1), a.sum = b.memory.edge(b.node.sum);
+  return a;
+}
+
+OpArgs bind_gate(const Binder& b) {
+  const auto* attributes = std::get_if<GateAttributes>(&b.node.attributes);
+  return GateArgs{b.in(0), b.in(1), b.out(), attributes ? attributes->rotation : Rotation::kNone};
+}
+
 OpArgs bind_gated_rms_norm(const Binder& b) {
   const auto& attributes = std::get<GatedNormAttributes>(b.node.attributes);
   return GatedRmsNormArgs{
-      b.in(0), b.in(1), b.parameter(0), b.out(), attributes.eps, attributes.groups, attributes.norm_before_gate};
+      b.in(0), b.in(1), b.parameter(0), b.out(), attributes.eps, attributes.groups, attributes.norm_before_gate, attributes.rotation};
 }
 
 }  // namespace
@@ -81,8 +94,7 @@ OpArgs bind(const Graph& graph, const Node& node, const Memory& memory) {
   switch (node.op) {
     case Op::kEmbed: return EmbedArgs{memory.token_ids(), b.weight(0), b.out()};
     case Op::kSelectRows: return SelectRowsArgs{memory.selected_rows(), b.in(0), b.out()};
-    case Op::kRmsNorm:
-      return RmsNormArgs{b.in(0), b.parameter(0), b.out(), std::get<NormAttributes>(node.attributes).eps};
+    case Op::kRmsNorm: return bind_rms_norm(b);
     case Op::kLayerNorm:
       return LayerNormArgs{b.in(0), b.parameter(0), b.parameter(1), b.out(),
                            std::get<NormAttributes>(node.attributes).eps};
@@ -90,7 +102,7 @@ OpArgs bind(const Graph& graph, const Node& node, const Memory& memory) {
     case Op::kCausalConv1d: return bind_conv(b);
     case Op::kSelectiveScan: return bind_selective_scan(b);
     case Op::kSsdScan: return bind_ssd_scan(b);
-    case Op::kGate: return GateArgs{b.in(0), b.in(1), b.out()};
+    case Op::kGate: return bind_gate(b);
     case Op::kGatedRmsNorm: return bind_gated_rms_norm(b);
     case Op::kHadamard: return HadamardArgs{b.in(0), b.out(), std::get<HadamardAttributes>(node.attributes).transposed};
     case Op::kAdd: return AddArgs{b.in(0), b.in(1), b.out()};

@@ -144,6 +144,7 @@ std::vector<Lifetime> lifetimes(const Graph& graph, bool keep) {
     const std::vector<EdgeId> parts = graph.children(node.output, Slice::kPart);
     for (EdgeId part : parts) use(part, i);
     if (parts.empty()) use(node.output, i);
+    if (node.sum != kNone) use(node.sum, i);
   }
   for (size_t e = 0; e < out.size(); ++e) {
     // What the head reads has to survive from the body's call to the head's, which may be repeated.

@@ -43,6 +43,7 @@ void visit_inputs(SelectRowsArgs& a, F f) {
 template <class F>
 void visit_inputs(RmsNormArgs& a, F f) {
   f(a.x);
+  if (a.addend.values.rank > 0) f(a.addend);
 }
 template <class F>
 void visit_inputs(LayerNormArgs& a, F f) {
@@ -87,6 +88,11 @@ void visit_inputs(ConvertArgs& a, F f) {
 
 template <class Args, class F>
 void visit_outputs(Args& a, F f) {
+  f(a.out);
+}
+template <class F>
+void visit_outputs(RmsNormArgs& a, F f) {
+  if (a.sum.values.rank > 0) f(a.sum);
   f(a.out);
 }
 template <class F>

@@ -6,6 +6,7 @@
 #include "backend/bind.h"
 #include "backend/buffers.h"
 #include "backend/device_weights.h"
+#include "backend/fuse.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "quamba2/error.h"
@@ -227,6 +228,8 @@ std::unique_ptr<Plan> make_plan(const Graph& graph, const Backend& backend, cons
   auto plan = std::make_unique<Plan>();
   plan->graph = graph;
   plan->limits = limits;
+  // Taps want every edge; the reference is what fused kernels are compared with.
+  if (!limits.keep_edges && backend.device()) fuse(&plan->graph, backend.table(), limits, backend.float_type());
   select_kernels(backend, plan.get());
   verify(plan->graph);
   plan->device = backend.device();

@@ -71,7 +71,7 @@ int32_t Graph::producer(EdgeId edge) const {
   const Edge& e = edges[static_cast<size_t>(edge)];
   const EdgeId written = e.slice == Slice::kPart ? e.parent : edge;
   for (size_t i = 0; i < nodes.size(); ++i) {
-    if (nodes[i].output == written) return static_cast<int32_t>(i);
+    if (nodes[i].output == written || nodes[i].sum == written) return static_cast<int32_t>(i);
   }
   return kNone;
 }
@@ -132,6 +132,7 @@ void verify(const Graph& graph) {
       QUAMBA2_CHECK(w.dim(1) == graph.edges[static_cast<size_t>(node.inputs[0])].columns, node.name);
       QUAMBA2_CHECK(w.dim(0) == graph.edges[static_cast<size_t>(node.output)].columns, node.name);
     }
+    if (node.sum != kNone) written.write(node.sum);
     written.write(node.output);
   }
   QUAMBA2_CHECK(graph.logits != kNone && written.readable(graph.logits), "no logits");

@@ -10,6 +10,7 @@
 
 #include "graph/weight.h"
 #include "ops/causal_conv1d.h"
+#include "ops/gate.h"
 
 namespace quamba2 {
 
@@ -80,6 +81,10 @@ struct GatedNormAttributes {
   double eps = 1e-5;
   int32_t groups = 1;
   bool norm_before_gate = false;
+  Rotation rotation = Rotation::kNone;  // as of a hadamard that reads the output: made by plans (backend/fuse.h)
+};
+struct GateAttributes {
+  Rotation rotation = Rotation::kNone;
 };
 struct ConvAttributes {
   Activation activation = Activation::kSilu;
@@ -92,7 +97,7 @@ struct HadamardAttributes {
   bool transposed = false;
 };
 using Attributes = std::variant<std::monostate, NormAttributes, GatedNormAttributes, ConvAttributes, SsdAttributes,
-                                HadamardAttributes>;
+                                HadamardAttributes, GateAttributes>;
 
 struct Node {
   Op op;
@@ -102,6 +107,8 @@ struct Node {
   std::vector<int32_t> weights;  // indices into Graph::weights; kNone where an optional one is absent
   int32_t state = kNone;
   Attributes attributes;
+  // rms_norm of two inputs: where their sum goes. Made by plans (backend/fuse.h).
+  EdgeId sum = kNone;
 };
 
 struct Graph {

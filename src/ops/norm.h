@@ -4,7 +4,9 @@
 //   x       [T, D] any format
 //   weight  [D] f32, or no data for all ones; bias [D] f32, or no data for zeros
 //   out     [T, D] any format; encoding rounds to nearest even and saturates
-// May alias: out and x when their formats are equal.
+// rms_norm of a sum, where there is an addend: sum[t, d] = x[t, d] + addend[t, d], and the norm is of sum as it is stored.
+//   addend, sum  [T, D] float
+// May alias: out and x when their formats are equal; sum and x, or sum and addend.
 #pragma once
 
 #include "tensor/view.h"
@@ -16,6 +18,7 @@ struct RmsNormArgs {
   TensorView weight;
   Operand out;
   double eps = 1e-5;
+  Operand addend, sum;  // both, or neither (rank 0)
 };
 
 struct LayerNormArgs {

@@ -16,6 +16,7 @@ struct Runner {
   AlignedBuffer prepared;
 
   Runner(const Kernel<LinearArgs>& r, Problem& p, int variant) : row(r), problem(p) {
+    problem.args.prepared = nullptr;
     if (!row.prepare) return;
     prepared = AlignedBuffer(row.prepared_bytes(p.args) + 64);
     const size_t bytes = row.prepared_bytes(p.args);

@@ -41,6 +41,7 @@ inline void map_pairs(const Operand& a, const Operand& b, const Operand& out, co
 }
 
 inline Verdict supports_gate(const GateArgs& a) {
+  if (a.rotation != Rotation::kNone) return {"needs the rotation as a step of its own"};
   return {first_reason(refuse_whole_rows(a.y), refuse_whole_rows(a.z), refuse_whole_rows(a.out))};
 }
 inline size_t gate_scratch(const GateArgs& a, int32_t threads) { return strips_bytes(a.out, threads); }

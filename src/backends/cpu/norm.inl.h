@@ -49,6 +49,7 @@ QUAMBA2_INLINE float* row_buffers(const Stream& stream, int64_t width, int count
 }
 
 inline Verdict supports_rms_norm(const RmsNormArgs& a) {
+  if (a.addend.values.rank > 0) return {"needs the sum as a step of its own"};
   return {first_reason(refuse_whole_rows(a.x), refuse_whole_rows(a.out), refuse_parameters(a.weight))};
 }
 inline size_t rms_norm_scratch(const RmsNormArgs& a, int32_t threads) {
@@ -97,6 +98,7 @@ inline void run_layer_norm(const LayerNormArgs& a, const Stream& stream) {
 }
 
 inline Verdict supports_gated_rms_norm(const GatedRmsNormArgs& a) {
+  if (a.rotation != Rotation::kNone) return {"needs the rotation as a step of its own"};
   if (a.groups < 1 || a.y.values.dim[1] % a.groups != 0) return {"needs channels divisible by groups"};
   return {first_reason(refuse_whole_rows(a.y), refuse_whole_rows(a.z), refuse_whole_rows(a.out),
                        refuse_parameters(a.weight))};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // gate, add and convert: flat over all numbers, or a block a row where the output has a scale a row.
-#include "backends/cuda/device/row.cuh"
+#include "backends/cuda/device/rotated_row.cuh"
 #include "backends/cuda/elementwise_rows.h"
 
 namespace quamba2 {
@@ -48,6 +48,20 @@ __global__ void row_kernel(const __grid_constant__ Pair p) {
                     [&](int32_t i) { return compute<kDoes, kWidth>(p, row, i); });
 }
 
+template <int kWidth>
+__global__ void rotated_gate_kernel(const __grid_constant__ Pair p, const __grid_constant__ HadamardShape h) {
+  extern __shared__ float4 shared_row[];
+  __shared__ float reduce[33];
+  float* values = reinterpret_cast<float*>(shared_row);
+  let_next_start();
+  wait_for_previous();
+  const int64_t row = blockIdx.x;
+  const int32_t step = static_cast<int32_t>(blockDim.x) * kWidth;
+  for (int32_t i = static_cast<int32_t>(threadIdx.x) * kWidth; i < p.width; i += step)
+    set_shared_vector(values, i, compute<Does::kGate, kWidth>(p, row, i));
+  rotate_and_write<kWidth>(p.out, row, values, reduce, h);
+}
+
 template <Does kDoes>
 void run_pair(const Operand& a, const Operand& b, const Operand& out, const Stream& stream) {
   const Pair p = {numbers_of(a), numbers_of(b), numbers_of(out), a.values.dim[0], a.values.dim[1]};
@@ -72,8 +86,18 @@ Verdict supports(std::initializer_list<const Operand*> operands, const Operand& 
   return {out.format.dynamic && out.values.dim[1] > kLongestRow ? kRowTooLong : nullptr};
 }
 
-Verdict supports_gate(const GateArgs& a) { return supports({&a.y, &a.z}, a.out); }
-void run_gate(const GateArgs& a, const Stream& stream) { run_pair<Does::kGate>(a.y, a.z, a.out, stream); }
+Verdict supports_gate(const GateArgs& a) {
+  if (const char* reason = refuse_rotation(a.rotation, a.y.values.dim[1])) return {reason};
+  return supports({&a.y, &a.z}, a.out);
+}
+void run_gate(const GateArgs& a, const Stream& stream) {
+  if (a.rotation == Rotation::kNone) return run_pair<Does::kGate>(a.y, a.z, a.out, stream);
+  const Pair p = {numbers_of(a.y), numbers_of(a.z), numbers_of(a.out), a.y.values.dim[0], a.y.values.dim[1]};
+  const bool fours = in_fours(a.y) && in_fours(a.z) && in_fours(a.out);
+  LaunchShape shape = row_shape(p.rows, p.width, fours ? 4 : 1);
+  shape.shared_bytes *= 2;
+  launch(fours ? rotated_gate_kernel<4> : rotated_gate_kernel<1>, shape, stream, p, rotation_of(a.rotation, p.width));
+}
 Verdict supports_add(const AddArgs& a) { return supports({&a.a, &a.b}, a.out); }
 void run_add(const AddArgs& a, const Stream& stream) { run_pair<Does::kAdd>(a.a, a.b, a.out, stream); }
 Verdict supports_convert(const ConvertArgs& a) { return supports({&a.x}, a.out); }

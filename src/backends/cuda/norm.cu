@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // rms_norm, layer_norm and gated_rms_norm: a block a row, which stays in shared memory between the sums and the output.
-#include "backends/cuda/device/row.cuh"
+#include "backends/cuda/device/rotated_row.cuh"
 #include "backends/cuda/norm_rows.h"
 
 namespace quamba2 {
@@ -9,6 +9,9 @@ namespace {
 
 struct NormParameters {
   Numbers x, z, out;
+  const float* addend;  // f32, or null
+  float* sum;
+  int32_t addend_stride, sum_stride;
   const float *weight, *bias;
   int32_t width;   // of a group
   int32_t groups;  // that one block does, one after another
@@ -39,7 +42,13 @@ __global__ void rms_norm_kernel(const __grid_constant__ NormParameters p) {
   wait_for_previous();
   float sum = 0;
   for (int32_t i = static_cast<int32_t>(threadIdx.x) * kWidth; i < p.width; i += step) {
-    const Vector<kWidth> a = load_vector<kWidth>(p.x, row, i);
+    Vector<kWidth> a = load_vector<kWidth>(p.x, row, i);
+    if (p.addend != nullptr) {
+      const Vector<kWidth> b = load_parameters<kWidth>(p.addend + row * p.addend_stride, i, 0.0f);
+#pragma unroll
+      for (int k = 0; k < kWidth; ++k) a.v[k] += b.v[k];
+      set_shared_vector(p.sum + row * p.sum_stride, i, a);
+    }
     set_shared_vector(values, i, a);
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) sum += a.v[k] * a.v[k];
@@ -85,7 +94,7 @@ __global__ void layer_norm_kernel(const __grid_constant__ NormParameters p) {
 
 // Blocks [row, part]: a part has p.groups groups of p.width channels.
 template <int kWidth>
-__global__ void gated_rms_norm_kernel(const __grid_constant__ NormParameters p) {
+__global__ void gated_rms_norm_kernel(const __grid_constant__ NormParameters p, const __grid_constant__ HadamardShape h) {
   extern __shared__ float4 shared_row[];
   __shared__ float reduce[33];
   float* all = reinterpret_cast<float*>(shared_row);
@@ -133,7 +142,7 @@ __global__ void gated_rms_norm_kernel(const __grid_constant__ NormParameters p) 
     return;
   }
   for (int32_t i = first; i < p.groups * p.width; i += step) {
-    store_vector(out, row, begin + i, shared_vector<kWidth>(all, i));
+    store_vector(p.out, row, begin + i, shared_vector<kWidth>(all, i));
   }
 }
 
@@ -163,11 +172,25 @@ void run_norm(const Args& args, const TensorView& bias, void (*by_four)(NormPara
   p.weight = data_of(args.weight), p.bias = data_of(bias);
   p.width = args.x.values.dim[1];
   p.eps = static_cast<float>(args.eps);
-  const bool fours = in_fours(args.x) && in_fours(args.out) && in_fours(args.weight) && in_fours(bias);
+  bool fours = in_fours(args.x) && in_fours(args.out) && in_fours(args.weight) && in_fours(bias);
+  if constexpr (requires { args.addend; }) {
+    if (args.addend.values.rank > 0) {
+      p.addend = data_of(args.addend.values), p.addend_stride = args.addend.values.stride[0];
+      p.sum = static_cast<float*>(args.sum.values.data), p.sum_stride = args.sum.values.stride[0];
+      fours = fours && in_fours(args.addend) && in_fours(args.sum);
+    }
+  }
   launch(fours ? by_four : by_one, row_shape(args.x.values.dim[0], p.width, fours ? 4 : 1), stream, p);
 }
 
-Verdict supports_rms_norm(const RmsNormArgs& a) { return supports({&a.x, &a.out}, {&a.weight}); }
+Verdict supports_rms_norm(const RmsNormArgs& a) {
+  if (a.addend.values.rank > 0) {
+    for (const Operand* o : {&a.x, &a.addend, &a.sum}) {
+      if (o->format.storage != DType::kF32) return {"needs f32 numbers to add"};
+    }
+  }
+  return supports({&a.x, &a.out}, {&a.weight});
+}
 void run_rms_norm(const RmsNormArgs& a, const Stream& stream) {
   run_norm(a, {}, rms_norm_kernel<4>, rms_norm_kernel<1>, stream);
 }
@@ -177,7 +200,10 @@ void run_layer_norm(const LayerNormArgs& a, const Stream& stream) {
   run_norm(a, a.bias, layer_norm_kernel<4>, layer_norm_kernel<1>, stream);
 }
 
-Verdict supports_gated(const GatedRmsNormArgs& a) { return supports({&a.y, &a.z, &a.out}, {&a.weight}); }
+Verdict supports_gated(const GatedRmsNormArgs& a) {
+  if (const char* reason = refuse_rotation(a.rotation, a.y.values.dim[1])) return {reason};
+  return supports({&a.y, &a.z, &a.out}, {&a.weight});
+}
 void run_gated(const GatedRmsNormArgs& a, const Stream& stream) {
   NormParameters p = {};
   p.x = numbers_of(a.y), p.z = numbers_of(a.z), p.out = numbers_of(a.out);
@@ -185,12 +211,15 @@ void run_gated(const GatedRmsNormArgs& a, const Stream& stream) {
   p.width = a.y.values.dim[1] / a.groups;
   p.eps = static_cast<float>(a.eps);
   p.norm_before_gate = a.norm_before_gate;
-  // A scale a row asks for all groups in one block.
-  p.groups = a.out.format.dynamic ? a.groups : 1;
+  // A scale a row, or a rotation, asks for all groups in one block.
+  const bool rotates = a.rotation != Rotation::kNone;
+  p.groups = a.out.format.dynamic || rotates ? a.groups : 1;
   const bool fours = p.width % 4 == 0 && in_fours(a.y) && in_fours(a.z) && in_fours(a.out) && in_fours(a.weight);
   LaunchShape shape = row_shape(a.y.values.dim[0], p.groups * p.width, fours ? 4 : 1);
   shape.grid.y = static_cast<unsigned>(a.groups / p.groups);
-  launch(fours ? gated_rms_norm_kernel<4> : gated_rms_norm_kernel<1>, shape, stream, p);
+  if (rotates) shape.shared_bytes *= 2;
+  launch(fours ? gated_rms_norm_kernel<4> : gated_rms_norm_kernel<1>, shape, stream, p,
+         rotation_of(a.rotation, a.y.values.dim[1]));
 }
 
 constexpr Kernel<RmsNormArgs> kRmsNorm[] = {{"rms_norm", supports_rms_norm, run_rms_norm}};

@@ -39,9 +39,13 @@ void reference_convert(const ConvertArgs& args) { encode(decode(args.x), args.ou
 
 void reference_gate(const GateArgs& args) {
   const std::vector<double> y = decode(args.y), z = decode(args.z);
-  std::vector<double> out(y.size());
-  for (size_t i = 0; i < y.size(); ++i) out[i] = y[i] * reference::silu(z[i]);
-  encode(out, args.out);
+  const auto width = static_cast<size_t>(row_length(args.y.values));
+  std::vector<double> row(width);
+  for (size_t t = 0; t * width < y.size(); ++t) {
+    for (size_t i = 0; i < width; ++i) row[i] = y[t * width + i] * reference::silu(z[t * width + i]);
+    reference::rotate(args.rotation, &row);
+    encode_row(args.out, static_cast<int64_t>(t), row.data());
+  }
 }
 
 }  // namespace quamba2

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/reference/math.h"
 
+#include "tensor/hadamard.h"
+
 #include <algorithm>
 
 namespace quamba2::reference {
@@ -33,6 +35,11 @@ void write_parts(const OutputParts& out, const std::vector<double>& values) {
       encode_row(out.part[i], t, values.data() + t * columns + out.begin[i]);
     }
   }
+}
+
+void rotate(Rotation rotation, std::vector<double>* values) {
+  if (rotation == Rotation::kNone) return;
+  hadamard_transform(values->data(), static_cast<int64_t>(values->size()), rotation == Rotation::kTransposedHadamard);
 }
 
 }  // namespace quamba2::reference

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "ops/gate.h"
 #include "tensor/operand.h"
 
 namespace quamba2::reference {
@@ -17,6 +18,9 @@ std::vector<Segment> runs_of(const Segment* segments, int32_t count, int32_t eve
 
 // A parameter vector of any float type; `count` copies of `fallback` where it has no data.
 std::vector<double> parameters(const TensorView& view, int64_t count, double fallback);
+
+// values <- H values, or H^T values, or as they are.
+void rotate(Rotation rotation, std::vector<double>* values);
 
 // Encodes [T, N] values, each column to the part that owns it.
 void write_parts(const OutputParts& out, const std::vector<double>& values);

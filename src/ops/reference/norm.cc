@@ -19,6 +19,12 @@ void reference_rms_norm(const RmsNormArgs& args) {
   const int64_t rows = row_count(args.x.values), width = row_length(args.x.values);
   const std::vector<double> weight = reference::parameters(args.weight, width, 1.0);
   std::vector<double> x = decode(args.x);
+  if (args.addend.values.rank > 0) {
+    const std::vector<double> addend = decode(args.addend);
+    for (size_t i = 0; i < x.size(); ++i) x[i] += addend[i];
+    encode(x, args.sum);
+    x = decode(args.sum);
+  }
   for (int64_t t = 0; t < rows; ++t) {
     double* row = x.data() + t * width;
     const double r = inverse_rms(row, width, args.eps);
@@ -62,6 +68,7 @@ void reference_gated_rms_norm(const GatedRmsNormArgs& args) {
       const double normed = v[static_cast<size_t>(e)] * r * weight[static_cast<size_t>(e)];
       out[static_cast<size_t>(e)] = args.norm_before_gate ? normed * gate(e) : normed;
     }
+    reference::rotate(args.rotation, &out);
     encode_row(args.out, t, out.data());
   }
 }

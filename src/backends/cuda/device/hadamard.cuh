@@ -2,7 +2,10 @@
 // The transform of tensor/hadamard.h on a row in shared memory, for all threads of a block.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+
+#include "tensor/hadamard.h"
 
 namespace quamba2::cuda {
 
@@ -14,6 +17,22 @@ struct HadamardShape {
   float scale;
   uint32_t minus[kLargestCore];
 };
+
+inline HadamardShape hadamard_shape(int32_t width, bool transposed) {
+  HadamardShape h = {};
+  h.width = width;
+  h.core = hadamard_core_order(width);
+  h.run = width / h.core;
+  h.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(width)));
+  const int8_t* core = hadamard_core(h.core);
+  for (int i = 0; i < h.core; ++i) {
+    for (int l = 0; l < h.core; ++l) {
+      const int8_t sign = transposed ? core[l * h.core + i] : core[i * h.core + l];
+      if (sign < 0) h.minus[i] |= 1u << l;
+    }
+  }
+  return h;
+}
 
 // kPoints = 2, 4 or 8 points of a butterfly, `half` apart, at once: 1 to 3 levels in one pass.
 template <int kPoints>
