@@ -11,6 +11,7 @@
 #include "backends/cuda/hadamard_rows.h"
 #include "backends/cuda/linear_rows.h"
 #include "backends/cuda/norm_rows.h"
+#include "backends/cuda/scan_rows.h"
 
 namespace quamba2 {
 namespace {
@@ -29,6 +30,8 @@ KernelTable collect(int32_t architecture) {
   t.layer_norm = cuda_layer_norm_rows();
   t.linear = cuda_linear_rows(architecture);
   t.causal_conv1d = cuda_causal_conv1d_rows();
+  t.selective_scan = cuda_selective_scan_rows(architecture);
+  t.ssd_scan = cuda_ssd_scan_rows(architecture);
   t.gate = cuda_gate_rows();
   t.gated_rms_norm = cuda_gated_rms_norm_rows();
   t.hadamard = cuda_hadamard_rows();
