@@ -54,7 +54,7 @@ class Executor {
 
   // Calls `tap` for every edge of every run; needs limits.keep_edges no more than the tap's own reads do.
   void set_tap(Tap tap) { tap_ = std::move(tap); }
-  // Times every step of every run; an empty watch ends that.
+  // Times every step of every run; an empty watch ends that. On a device the results of these runs are of no use.
   void set_watch(Watch watch) { watch_ = std::move(watch); }
 
  private:

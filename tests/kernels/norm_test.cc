@@ -139,5 +139,74 @@ TEST(Norm, GatedRmsNormMatchesTheReference) {
   test.finish();
 }
 
+// The fused forms, where a table has rows that take them.
+template <class Args>
+bool is_taken(const Args& args) {
+  for (const KernelTable* table : under_test().tables) {
+    const KernelRows<Args> rows = rows_of(*table, args);
+    for (int32_t r = 0; r < rows.count; ++r) {
+      if (!rows.rows[r].supports(args).refusal) return true;
+    }
+  }
+  return false;
+}
+
+TEST(Norm, RmsNormOfASumMatchesTheReference) {
+  KernelTest<RmsNormArgs> test;
+  uint64_t seed = 2500;
+  bool taken = true;
+  for (const int32_t width : {1, 7, 64, 66, 768, 2560, 2561}) {
+    for (const Grain grain : {Grain::kTensor, Grain::kColumn, Grain::kRow}) {
+      {
+        auto space = std::make_shared<Workspace>(++seed);
+        Spec floats, codes;
+        floats.row_pad = width % 2 ? 3 : 4;
+        if (grain != Grain::kTensor) codes.storage = DType::kI8, codes.grain = grain;
+        RmsNormArgs args;
+        args.x = space->operand({5, width}, floats);
+        args.addend = space->operand({5, width}, floats);
+        args.sum = space->output({5, width}, floats);
+        args.weight = space->floats({width}, 1, 0.3);
+        args.out = space->output({5, width}, codes);
+        taken = is_taken(args);
+        if (taken) test.check("sum", seed, space, args);
+      }
+    }
+  }
+  if (!taken) GTEST_SKIP() << "no table under test has such a row";
+  test.finish();
+}
+
+TEST(Norm, RotatedGatesMatchTheReference) {
+  KernelTest<GatedRmsNormArgs> norms;
+  KernelTest<GateArgs> gates;
+  uint64_t seed = 2700;
+  bool taken = true;
+  for (const int32_t width : {1, 12, 56, 64, 768, 1536, 5120, 1792}) {
+    for (const Rotation rotation : {Rotation::kHadamard, Rotation::kTransposedHadamard}) {
+      for (const Grain grain : {Grain::kGroup, Grain::kTensor, Grain::kColumn, Grain::kRow}) {
+        auto space = std::make_shared<Workspace>(++seed);
+        Spec out;
+        if (grain != Grain::kGroup) out.storage = DType::kI8, out.grain = grain;
+        GatedRmsNormArgs norm;
+        norm.y = space->operand({3, width}, {});
+        norm.z = space->operand({3, width}, {});
+        norm.weight = space->floats({width}, 1, 0.3);
+        norm.out = space->output({3, width}, out);
+        norm.groups = width % 8 == 0 ? 4 : 1;
+        norm.rotation = rotation;
+        const GateArgs gate = {norm.y, norm.z, norm.out, rotation};
+        taken = is_taken(norm) && is_taken(gate);
+        if (!taken) continue;
+        norms.check("rotated norm", seed, space, norm);
+        gates.check("rotated gate", seed, space, gate);
+      }
+    }
+  }
+  if (!taken) GTEST_SKIP() << "no table under test has such a row";
+  norms.finish();
+  gates.finish();
+}
+
 }  // namespace
 }  // namespace quamba2::testing

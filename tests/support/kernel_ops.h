@@ -39,6 +39,9 @@ std::vector<Output> outputs_of(Args& args) {
     return all;
   } else if constexpr (requires { args.state; }) {
     return {{&args.out, false}, {&args.state, true}};
+  } else if constexpr (requires { args.sum; }) {
+    if (args.sum.values.rank > 0) return {{&args.out, false}, {&args.sum, false}};
+    return {{&args.out, false}};
   } else {
     return {{&args.out, false}};
   }

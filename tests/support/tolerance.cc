@@ -70,11 +70,16 @@ std::vector<double> scaled(const std::vector<double>& magnitude, double relative
 }  // namespace
 
 Bounds bounds(const RmsNormArgs& exact, const RmsNormArgs&) {
-  // The sum of squares has relative error gamma(D + 3), its root half of that; root, division, products: 12 more.
-  const double relative = gamma(0.5 * static_cast<double>(row_length(exact.x.values)) + 12 + kCodec);
+  // The sum of squares has relative error gamma(D + 3), its root half of that; root, division, products: 12 more. Numbers
+  // that are sums are rounded once before.
+  const bool adds = exact.sum.values.rank > 0;
+  const double relative = gamma(0.5 * static_cast<double>(row_length(exact.x.values)) + 12 + kCodec + (adds ? 3 : 0));
   std::vector<double> out = decode(exact.out);
   for (double& v : out) v = std::fabs(v) * relative + kTiny;
-  return {out};
+  if (!adds) return {out};
+  std::vector<double> sum = decode(exact.sum);
+  for (double& v : sum) v = std::fabs(v) * kUnit;
+  return {out, sum};
 }
 
 Bounds bounds(const LayerNormArgs& exact, const LayerNormArgs&) {
@@ -108,7 +113,46 @@ Bounds bounds(const LayerNormArgs& exact, const LayerNormArgs&) {
 // silu(z) of a decoded z: its derivative times z over itself is at most 1 + |z| below zero.
 static double silu_error(double z) { return kSilu + kCodec + 2 + std::max(0.0, -z); }
 
-Bounds bounds(const GateArgs& exact, const GateArgs&) {
+// Relative error of a rotation of rows of `width`, of sum |x| / sqrt(D). A result is a sum of +-x over sqrt(D). On its way a
+// term passes at most 16 additions inside a vector, one a level above and m in the core; three roundings make the scale, one
+// applies it.
+static double rotation_error(int64_t width) {
+  double levels = 0;
+  for (int64_t n = width; n > 1; n /= 2) ++levels;
+  return gamma(16 + levels + hadamard_core_order(width) + 4 + kCodec);
+}
+
+// Bounds of rotated rows from the numbers before and their bounds.
+static std::vector<double> rotated(const std::vector<double>& values, const std::vector<double>& bound, int64_t width) {
+  const double relative = rotation_error(width);
+  std::vector<double> out(values.size());
+  for (size_t begin = 0; begin < values.size(); begin += at(width)) {
+    double sum = 0;
+    for (size_t i = begin; i < begin + at(width); ++i)
+      sum += relative * std::fabs(values[i]) + (1 + relative) * bound[i];
+    for (size_t i = begin; i < begin + at(width); ++i) out[i] = sum / std::sqrt(static_cast<double>(width)) + kTiny;
+  }
+  return out;
+}
+
+// The problem without its rotation, its results in `store`.
+template <class Args>
+static Args unrotated(const Args& exact, std::vector<double>* store) {
+  Args plain = exact;
+  plain.rotation = Rotation::kNone;
+  *store = decode(exact.out);
+  plain.out.values.data = store->data();
+  plain.out.values.stride[0] = plain.out.values.dim[1];
+  return plain;
+}
+
+Bounds bounds(const GateArgs& exact, const GateArgs& initial) {
+  if (exact.rotation != Rotation::kNone) {
+    std::vector<double> store;
+    const GateArgs plain = unrotated(exact, &store);
+    reference_gate(plain);
+    return {rotated(store, bounds(plain, initial)[0], row_length(exact.y.values))};
+  }
   const std::vector<double> y = decode(exact.y), z = decode(exact.z);
   std::vector<double> out = decode(exact.out);
   for (size_t i = 0; i < out.size(); ++i) {
@@ -117,7 +161,13 @@ Bounds bounds(const GateArgs& exact, const GateArgs&) {
   return {out};
 }
 
-Bounds bounds(const GatedRmsNormArgs& exact, const GatedRmsNormArgs&) {
+Bounds bounds(const GatedRmsNormArgs& exact, const GatedRmsNormArgs& initial) {
+  if (exact.rotation != Rotation::kNone) {
+    std::vector<double> store;
+    const GatedRmsNormArgs plain = unrotated(exact, &store);
+    reference_gated_rms_norm(plain);
+    return {rotated(store, bounds(plain, initial)[0], row_length(exact.y.values))};
+  }
   const int64_t width = row_length(exact.y.values);
   const std::vector<double> y = decode(exact.y), z = decode(exact.z),
                             w = reference::parameters(exact.weight, width, 1.0);
@@ -134,22 +184,8 @@ Bounds bounds(const GatedRmsNormArgs& exact, const GatedRmsNormArgs&) {
 }
 
 Bounds bounds(const HadamardArgs& exact, const HadamardArgs&) {
-  const int64_t width = row_length(exact.x.values);
   const std::vector<double> x = decode(exact.x);
-  // A result is a sum of +-x over sqrt(D). On its way a term passes at most 16 additions inside a vector, one a level
-  // above and m in the core; three roundings make the scale, one applies it.
-  double levels = 0;
-  for (int64_t n = width; n > 1; n /= 2) ++levels;
-  const double relative = gamma(16 + levels + hadamard_core_order(width) + 4 + kCodec);
-  std::vector<double> out(x.size());
-  for (size_t begin = 0; begin < x.size(); begin += at(width)) {
-    double sum = 0;
-    for (size_t i = begin; i < begin + at(width); ++i) sum += std::fabs(x[i]);
-    for (size_t i = begin; i < begin + at(width); ++i) {
-      out[i] = relative * sum / std::sqrt(static_cast<double>(width)) + kTiny;
-    }
-  }
-  return {out};
+  return {rotated(x, std::vector<double>(x.size(), 0.0), row_length(exact.x.values))};
 }
 
 Bounds bounds(const AddArgs& exact, const AddArgs&) {

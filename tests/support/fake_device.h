@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// A GPU in host memory, for the host side of the CUDA back end: work waits in the stream until somebody waits for it, so a
+// copy that is read too early or a buffer that is reused too early shows; memory is poisoned; any call can be made to fail.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/kernel.h"
+#include "backends/cuda/device_api.h"
+
+namespace quamba2::testing {
+
+class FakeDeviceApi : public DeviceApi {
+ public:
+  static constexpr Status kFailed = 2, kLost = 3, kNoDriver = 4;
+
+  int devices = 1;
+  size_t total_bytes = size_t{1} << 30;
+  // The call by name that fails, at its n-th time from now (1: the next), and with what.
+  std::string failing;
+  int failing_at = 0;
+  Status failing_with = kFailed;
+  std::map<std::string, int> calls;
+
+  size_t used_bytes() const;
+  size_t live_blocks() const { return blocks_.size() + pinned_.size() + recordings_.size(); }
+  bool owns(const void* address) const;
+  // Puts a kernel into the stream, or into what is being recorded.
+  void launch(std::function<void()> work);
+
+  std::string text_of(Status status) const override;
+  bool is_lost(Status status) const override { return status == kLost; }
+  Status count(int* devices) override;
+  Status describe(int device, DeviceSpec* spec) override;
+  Status select(int device) override;
+  Status memory(size_t* free, size_t* total) override;
+  Status allocate(void** memory, size_t bytes) override;
+  void release(void* memory) override;
+  Status allocate_pinned(void** memory, size_t bytes) override;
+  void release_pinned(void* memory) override;
+  Status create_stream(void** stream) override;
+  void destroy_stream(void*) override {}
+  Status copy_to_device(void* to, const void* from, size_t bytes, void* stream) override;
+  Status copy_to_host(void* to, const void* from, size_t bytes, void* stream) override;
+  Status copy(void* to, const void* from, size_t bytes, void* stream) override;
+  Status zero(void* memory, size_t bytes, void* stream) override;
+  Status synchronize(void* stream) override;
+  Status last_launch() override;
+  Status begin_recording(void* stream) override;
+  Status end_recording(void* stream, void** recording) override;
+  Status replay(void* recording, void* stream) override;
+  void release_recording(void* recording) override;
+
+ private:
+  using Work = std::vector<std::function<void()>>;
+  Status result(const std::string& call);
+  Status move(const std::string& call, void* to, const void* from, size_t bytes);
+
+  std::map<const char*, std::vector<char>> blocks_, pinned_;
+  std::map<void*, std::unique_ptr<Work>> recordings_;
+  Work waiting_, recorded_;
+  bool recording_ = false;
+};
+
+// The scalar table of the CPU as kernels of the fake: they run when the stream does, on memory that must be the device's.
+const KernelTable& fake_table();
+
+}  // namespace quamba2::testing
