@@ -44,6 +44,14 @@ TEST(SelectiveScan, MatchesTheReference) {
     p.state.storage = DType::kI8, p.state.grain = Grain::kColumn, p.state.dynamic = true;
     problems.push_back(p);
   }
+  for (const int32_t length : {32, 64, 65, 200}) {  // chunks of a GPU
+    ScanProblem p = base;
+    p.segments = {{0, length, 1}, {length, 100, 3}};
+    problems.push_back(p);
+    p.x.storage = p.bc.storage = p.dt.storage = p.out.storage = p.state.storage = DType::kI8;
+    p.x.grain = p.bc.grain = p.out.grain = p.state.grain = Grain::kColumn, p.state.dynamic = true;
+    problems.push_back(p);
+  }
   for (const ScanProblem& p : problems) {
     auto space = std::make_shared<Workspace>(++seed);
     const SelectiveScanArgs args = make_args(*space, p);

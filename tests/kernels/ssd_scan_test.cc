@@ -85,6 +85,28 @@ TEST(SsdScan, StepsOfModelsMatchTheReference) {
   check_all(problems, 9300);
 }
 
+// Prompts at the shapes of Mamba2: chunks of tensor cores.
+TEST(SsdScan, ChunksOfModelsMatchTheReference) {
+  std::vector<ScanProblem> problems;
+  for (const int32_t states : {64, 128}) {
+    for (const int32_t length : {2, 15, 63, 64, 65, 150, 300}) {
+      ScanProblem p;
+      p.heads = 2, p.width = 64, p.states = states, p.groups = 1 + length % 2;
+      p.segments = {{0, length, 1}, {length, 70, 3}};
+      if (length % 3 == 0) p.state.storage = DType::kF16;
+      if (length % 5 == 0) p.state.storage = DType::kI8, p.state.grain = Grain::kColumn, p.state.dynamic = true;
+      if (length % 2 == 0) {
+        p.x.storage = p.bc.storage = p.dt.storage = p.out.storage = DType::kI8;
+        p.x.grain = p.bc.grain = p.out.grain = Grain::kColumn;
+      }
+      problems.push_back(p);
+      p.a_log = length % 2 ? 4 : -6;
+      problems.push_back(p);
+    }
+  }
+  check_all(problems, 9400);
+}
+
 TEST(SsdScan, VariantsMatchTheReference) {
   ScanProblem base;
   base.heads = 6, base.width = 32, base.states = 24, base.groups = 2;

@@ -24,15 +24,21 @@ Verdict supports(const SelectiveScanArgs& a) { return {refuse_selective(a)}; }
 
 void run(const SelectiveScanArgs& a, const Stream& stream) {
   const SelectiveScan s = selective_scan_of(a);
-  if (run_selective_scan_tokens(s, stream)) return;
+  if (run_selective_scan_chunked(s, stream) || run_selective_scan_tokens(s, stream)) return;
   run_selective_scan_any(s, stream);
+}
+
+// Every segment has a slot of its own.
+size_t scratch_bytes(const SelectiveScanArgs& a, int32_t) {
+  return static_cast<size_t>(selective_chunked_scratch(selective_scan_of(a), a.state.values.dim[0]));
 }
 
 }  // namespace
 }  // namespace cuda
 
 KernelRows<SelectiveScanArgs> cuda_selective_scan_rows(int32_t) {
-  static const Kernel<SelectiveScanArgs> rows[] = {{"selective_scan_cuda", cuda::supports, cuda::run}};
+  static const Kernel<SelectiveScanArgs> rows[] = {
+      {"selective_scan_cuda", cuda::supports, cuda::run, cuda::scratch_bytes}};
   return {rows, 1};
 }
 

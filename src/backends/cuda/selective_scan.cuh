@@ -34,8 +34,10 @@ __device__ __forceinline__ float selective_delta(const SelectiveScan& s, int64_t
   return softplus(load_number(s.dt, token, e) + (s.dt_bias != nullptr ? s.dt_bias[e] : 0.0f));
 }
 
+// The kernels behind the row of selective_scan.cu. Those that return a bool say whether they have launched.
 void run_selective_scan_any(const SelectiveScan& s, const Stream& stream);
-// Whether it has launched: it needs 16 states a channel.
 bool run_selective_scan_tokens(const SelectiveScan& s, const Stream& stream);
+int64_t selective_chunked_scratch(const SelectiveScan& s, int64_t segments);  // for at most so many segments
+bool run_selective_scan_chunked(const SelectiveScan& s, const Stream& stream);
 
 }  // namespace quamba2::cuda

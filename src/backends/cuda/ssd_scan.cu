@@ -26,14 +26,21 @@ Verdict supports(const SsdScanArgs& a) { return {refuse_ssd(a)}; }
 void run(const SsdScanArgs& a, const Stream& stream) {
   const SsdScan s = ssd_scan_of(a);
   if (s.tokens == s.segment_count && run_ssd_scan_step(s, stream)) return;
+  if (has_ssd_scan_chunked(s)) return run_ssd_scan_chunked(s, stream);
   run_ssd_scan_any(s, stream);
+}
+
+// Every segment has a slot of its own.
+size_t scratch_bytes(const SsdScanArgs& a, int32_t) {
+  const SsdScan s = ssd_scan_of(a);
+  return has_ssd_scan_chunked(s) ? static_cast<size_t>(ssd_chunked_scratch(s, a.state.values.dim[0])) : 0;
 }
 
 }  // namespace
 }  // namespace cuda
 
 KernelRows<SsdScanArgs> cuda_ssd_scan_rows(int32_t) {
-  static const Kernel<SsdScanArgs> rows[] = {{"ssd_scan_cuda", cuda::supports, cuda::run}};
+  static const Kernel<SsdScanArgs> rows[] = {{"ssd_scan_cuda", cuda::supports, cuda::run, cuda::scratch_bytes}};
   return {rows, 1};
 }
 

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// selective_scan of prompts with 16 states a channel: chunks of 64 tokens run side by side, a thread a channel.
+//
+//   selective_ends      each chunk from a state of zeros: its end, and the sum of its deltas
+//   selective_starts    s <- exp(a sum of deltas) s + end, chunk after chunk: the state that each chunk starts with
+//   selective_outputs   each chunk from its state: outputs; the last one of a segment writes the state
+#include "backends/cuda/selective_scan.cuh"
+
+namespace quamba2::cuda {
+namespace {
+
+constexpr int kThreads = 64, kChunk = 64, kStates = 16;
+constexpr float kLog2E = 1.4426950408889634f;
+
+struct ChunkBuffers {
+  float* ends;    // [chunks][kStates][channels]; then what the chunks start with
+  float* deltas;  // [chunks][channels]
+};
+
+__device__ __forceinline__ int chunks_of(const Segment& segment) { return (segment.length + kChunk - 1) / kChunk; }
+
+struct ChunkPlace {
+  Segment segment;
+  int64_t begin;
+  int length;  // 0: there is no such chunk
+  bool last;
+};
+__device__ __forceinline__ ChunkPlace chunk_place(const SelectiveScan& s, int index) {
+  for (int i = 0; i < s.segment_count; ++i) {
+    const Segment segment = s.segments[i];
+    const int count = chunks_of(segment);
+    if (index < count) {
+      const int at = index * kChunk;
+      return {segment, int64_t{segment.begin} + at, min(kChunk, segment.length - at), index + 1 == count};
+    }
+    index -= count;
+  }
+  return {{}, 0, 0, false};
+}
+
+struct ChunkInputs {
+  float b[kChunk][kStates], c[kChunk][kStates];
+};
+__device__ __forceinline__ void stage(const SelectiveScan& s, const ChunkPlace& chunk, bool with_c, ChunkInputs* to) {
+  for (int i = threadIdx.x; i < chunk.length * kStates; i += kThreads) {
+    to->b[i / kStates][i % kStates] = load_number(s.b, chunk.begin + i / kStates, i % kStates);
+    if (with_c) to->c[i / kStates][i % kStates] = load_number(s.c, chunk.begin + i / kStates, i % kStates);
+  }
+  __syncthreads();
+}
+
+// Exponents to the base 2 of one unit of delta.
+__device__ __forceinline__ void load_rates(const SelectiveScan& s, int e, float (&rate)[kStates]) {
+#pragma unroll
+  for (int n = 0; n < kStates; ++n) rate[n] = -expf(s.a_log[static_cast<int64_t>(e) * s.a_stride + n]) * kLog2E;
+}
+
+__global__ void __launch_bounds__(kThreads)
+    selective_ends(const __grid_constant__ SelectiveScan s, const __grid_constant__ ChunkBuffers buffers) {
+  __shared__ ChunkInputs inputs;
+  let_next_start();
+  wait_for_previous();
+  const ChunkPlace chunk = chunk_place(s, blockIdx.y);
+  if (chunk.length == 0) return;
+  stage(s, chunk, false, &inputs);
+  const int e = blockIdx.x * kThreads + threadIdx.x;
+  if (e >= s.channels || chunk.last) return;  // nobody starts behind the last one
+  float rate[kStates], state[kStates] = {}, deltas = 0;
+  load_rates(s, e, rate);
+#pragma unroll 2
+  for (int t = 0; t < chunk.length; ++t) {
+    const float delta = selective_delta(s, chunk.begin + t, e), input = delta * load_number(s.x, chunk.begin + t, e);
+    deltas += delta;
+#pragma unroll
+    for (int n = 0; n < kStates; ++n) state[n] = fmaf(exp2f(delta * rate[n]), state[n], inputs.b[t][n] * input);
+  }
+  float* ends = buffers.ends + static_cast<int64_t>(blockIdx.y) * kStates * s.channels + e;
+#pragma unroll
+  for (int n = 0; n < kStates; ++n) ends[static_cast<int64_t>(n) * s.channels] = state[n];
+  buffers.deltas[static_cast<int64_t>(blockIdx.y) * s.channels + e] = deltas;
+}
+
+__global__ void __launch_bounds__(kThreads)
+    selective_starts(const __grid_constant__ SelectiveScan s, const __grid_constant__ ChunkBuffers buffers) {
+  let_next_start();
+  wait_for_previous();
+  const int e = blockIdx.x * kThreads + threadIdx.x, n = blockIdx.y;
+  const Segment segment = s.segments[blockIdx.z];
+  if (e >= s.channels || segment.length == 0) return;
+  int64_t first = 0;
+  for (int i = 0; i < static_cast<int>(blockIdx.z); ++i) first += chunks_of(s.segments[i]);
+  const HeadState stored(s.state, segment.slot, 0);
+  const float rate = -expf(s.a_log[static_cast<int64_t>(e) * s.a_stride + n]) * kLog2E;
+  float state = stored.decode(n, e);
+  const int chunks = chunks_of(segment);
+#pragma unroll 4
+  for (int i = 0; i < chunks; ++i) {
+    float* at = buffers.ends + ((first + i) * kStates + n) * s.channels + e;
+    const float end = i + 1 < chunks ? *at : 0.0f;
+    const float deltas = i + 1 < chunks ? buffers.deltas[(first + i) * s.channels + e] : 0.0f;
+    *at = state;
+    state = fmaf(exp2f(deltas * rate), state, end);
+  }
+}
+
+__device__ __forceinline__ void store_state(const HeadState& stored, int e, const float (&state)[kStates]) {
+  if (stored.kind != StateKind::kDynamic) {
+#pragma unroll
+    for (int n = 0; n < kStates; ++n) stored.encode(n, e, state[n]);
+    return;
+  }
+  float largest = 0;
+#pragma unroll
+  for (int n = 0; n < kStates; ++n) largest = fmaxf(largest, fabsf(state[n]));
+  const float scale = __fdiv_rn(largest, 127.0f);
+  const CodeFactor factor = code_factor(scale);
+  stored.scales[e] = scale;
+  float carry = 0;
+#pragma unroll
+  for (int n = 0; n < kStates; ++n) {
+    const float goal = factor.steps(state[n]) + carry, code = fminf(rintf(goal), 127.0f);
+    carry = goal - code;
+    reinterpret_cast<int8_t*>(stored.data)[n * stored.row_stride + e] =
+        static_cast<int8_t>(__float2int_rn(fmaxf(code, -128.0f)));
+  }
+}
+
+__global__ void __launch_bounds__(kThreads)
+    selective_outputs(const __grid_constant__ SelectiveScan s, const __grid_constant__ ChunkBuffers buffers) {
+  __shared__ ChunkInputs inputs;
+  let_next_start();
+  wait_for_previous();
+  const ChunkPlace chunk = chunk_place(s, blockIdx.y);
+  if (chunk.length == 0) return;
+  stage(s, chunk, true, &inputs);
+  const int e = blockIdx.x * kThreads + threadIdx.x;
+  if (e >= s.channels) return;
+  float rate[kStates], state[kStates];
+  load_rates(s, e, rate);
+  const float* starts = buffers.ends + static_cast<int64_t>(blockIdx.y) * kStates * s.channels + e;
+#pragma unroll
+  for (int n = 0; n < kStates; ++n) state[n] = starts[static_cast<int64_t>(n) * s.channels];
+  const float skip = s.d != nullptr ? s.d[e] : 0.0f;
+#pragma unroll 2
+  for (int t = 0; t < chunk.length; ++t) {
+    const float delta = selective_delta(s, chunk.begin + t, e), x = load_number(s.x, chunk.begin + t, e);
+    const float input = delta * x;
+    float y = skip * x;
+#pragma unroll
+    for (int n = 0; n < kStates; ++n) {
+      state[n] = fmaf(exp2f(delta * rate[n]), state[n], inputs.b[t][n] * input);
+      y = fmaf(inputs.c[t][n], state[n], y);
+    }
+    store_number(s.out, chunk.begin + t, e, y);
+  }
+  if (chunk.last) store_state(HeadState(s.state, chunk.segment.slot, 0), e, state);
+}
+
+int64_t most_chunks(const SelectiveScan& s, int64_t segments) { return s.tokens / kChunk + segments; }
+
+}  // namespace
+
+int64_t selective_chunked_scratch(const SelectiveScan& s, int64_t segments) {
+  return s.states == kStates ? most_chunks(s, segments) * (kStates + 1) * s.channels * 4 : 0;
+}
+
+bool run_selective_scan_chunked(const SelectiveScan& s, const Stream& stream) {
+  if (s.states != kStates || s.state_every > 0 || s.tokens < 32 * s.segment_count) return false;
+  const auto chunks = static_cast<unsigned>(most_chunks(s, s.segment_count));
+  float* ends = reinterpret_cast<float*>(stream.scratch);
+  const ChunkBuffers buffers = {ends, ends + static_cast<int64_t>(chunks) * kStates * s.channels};
+  const auto across = static_cast<unsigned>((s.channels + kThreads - 1) / kThreads);
+  launch(selective_ends, {dim3(across, chunks), dim3(kThreads)}, stream, s, buffers);
+  launch(selective_starts, {dim3(across, kStates, static_cast<unsigned>(s.segment_count)), dim3(kThreads)}, stream, s,
+         buffers);
+  launch(selective_outputs, {dim3(across, chunks), dim3(kThreads)}, stream, s, buffers);
+  return true;
+}
+
+}  // namespace quamba2::cuda
