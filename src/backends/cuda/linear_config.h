@@ -32,28 +32,34 @@ struct FewRowsShape {
   int64_t shared_bytes = 0;
 };
 
+// As many warps a band as fill the device, but no more than have a turn; 16 only for up to 8 tokens, which are one tile.
+constexpr int few_warps(const LinearLayout& l, int column_tiles, int32_t multiprocessors) {
+  const int32_t wanted = multiprocessors * kFewWarps / l.bands, pairs = (l.k_tiles + 1) / 2;
+  if (column_tiles == 2) return 8;
+  return wanted >= 12 && pairs >= 12 ? 16 : wanted >= 6 && pairs >= 6 ? 8 : 4;
+}
+
 constexpr FewRowsShape few_rows_shape(const LinearLayout& l, int32_t tokens, int32_t multiprocessors,
                                       int64_t shared_limit) {
   FewRowsShape s;
   const int64_t row = few_row_bytes(l.kind, l.k_tiles);
-  const int64_t fitting = (shared_limit - few_fixed_bytes(l.kind, 8, 2)) / row;
-  const int64_t most = fitting < kFewTokens ? fitting : kFewTokens;
-  if (most < 1) return s;
-  s.token_blocks = static_cast<int32_t>((tokens + most - 1) / most);
+  const int32_t most = tokens < kFewTokens ? tokens : kFewTokens;
+  for (int32_t each = most; each > 0 && s.tokens_per_block == 0; --each) {  // the most that fit
+    s.column_tiles = each > 8 ? 2 : 1;
+    s.warps = few_warps(l, s.column_tiles, multiprocessors);
+    const auto bytes = [&] { return row * each + few_fixed_bytes(l.kind, s.warps, s.column_tiles); };
+    while (s.column_tiles == 1 && s.warps > 4 && bytes() > shared_limit) s.warps /= 2;
+    if (bytes() <= shared_limit) s.tokens_per_block = each;
+  }
+  if (s.tokens_per_block == 0) return s;
+  s.token_blocks = (tokens + s.tokens_per_block - 1) / s.tokens_per_block;
   s.tokens_per_block = (tokens + s.token_blocks - 1) / s.token_blocks;
-  s.column_tiles = s.tokens_per_block > 8 ? 2 : 1;
-  // So many warps a band that the device is full, but no more than have a turn.
-  const int32_t wanted = multiprocessors * kFewWarps / l.bands, pairs = (l.k_tiles + 1) / 2;
-  s.warps = wanted >= 12 && pairs >= 12 ? 16 : wanted >= 6 && pairs >= 6 ? 8 : 4;
-  if (s.column_tiles == 2) s.warps = 8;
-  const int64_t rows = row * s.tokens_per_block;
-  if (s.warps == 16 && few_fixed_bytes(l.kind, 16, 1) + rows > shared_limit) s.warps = 8;
-  s.shared_bytes = rows + few_fixed_bytes(l.kind, s.warps, s.column_tiles);
-  const int32_t fitting_blocks = static_cast<int32_t>((220 * 1024) / (s.shared_bytes + 1024));
+  if (s.tokens_per_block <= 8 && s.column_tiles == 2) s.column_tiles = 1;
+  s.shared_bytes = row * s.tokens_per_block + few_fixed_bytes(l.kind, s.warps, s.column_tiles);
+  const auto fitting = static_cast<int32_t>((220 * 1024) / (s.shared_bytes + 1024));
   const int32_t by_warps = kFewWarps / s.warps;
-  const int32_t at_once =
-      multiprocessors * (fitting_blocks < by_warps ? (fitting_blocks < 1 ? 1 : fitting_blocks) : by_warps);
-  s.bands_per_block = (l.bands + at_once - 1) / at_once;
+  const int32_t each = fitting < 1 ? 1 : fitting < by_warps ? fitting : by_warps;
+  s.bands_per_block = (l.bands + multiprocessors * each - 1) / (multiprocessors * each);
   s.blocks = (l.bands + s.bands_per_block - 1) / s.bands_per_block;
   return s;
 }
