@@ -30,8 +30,9 @@ inline SelectiveScan selective_scan_of(const SelectiveScanArgs& a) {
   return s;
 }
 
+template <ScanInputs kInputs = ScanInputs::kAny>
 __device__ __forceinline__ float selective_delta(const SelectiveScan& s, int64_t token, int e) {
-  return softplus(load_number(s.dt, token, e) + (s.dt_bias != nullptr ? s.dt_bias[e] : 0.0f));
+  return softplus(input_number<kInputs>(s.dt, token, e) + (s.dt_bias != nullptr ? s.dt_bias[e] : 0.0f));
 }
 
 // The kernels behind the row of selective_scan.cu. Those that return a bool say whether they have launched.
