@@ -83,8 +83,14 @@ OpArgs bind_gate(const Binder& b) {
 
 OpArgs bind_gated_rms_norm(const Binder& b) {
   const auto& attributes = std::get<GatedNormAttributes>(b.node.attributes);
-  return GatedRmsNormArgs{
-      b.in(0), b.in(1), b.parameter(0), b.out(), attributes.eps, attributes.groups, attributes.norm_before_gate, attributes.rotation};
+  return GatedRmsNormArgs{b.in(0),
+                          b.in(1),
+                          b.parameter(0),
+                          b.out(),
+                          attributes.eps,
+                          attributes.groups,
+                          attributes.norm_before_gate,
+                          attributes.rotation};
 }
 
 }  // namespace

@@ -94,7 +94,8 @@ __global__ void layer_norm_kernel(const __grid_constant__ NormParameters p) {
 
 // Blocks [row, part]: a part has p.groups groups of p.width channels.
 template <int kWidth>
-__global__ void gated_rms_norm_kernel(const __grid_constant__ NormParameters p, const __grid_constant__ HadamardShape h) {
+__global__ void gated_rms_norm_kernel(const __grid_constant__ NormParameters p,
+                                      const __grid_constant__ HadamardShape h) {
   extern __shared__ float4 shared_row[];
   __shared__ float reduce[33];
   float* all = reinterpret_cast<float*>(shared_row);

@@ -106,25 +106,9 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __device__ __forceinline__ void store_state(const HeadState& stored, int e, const float (&state)[kStates]) {
-  if (stored.kind != StateKind::kDynamic) {
+  if (stored.kind == StateKind::kDynamic) return store_sixteen(stored, e, state);
 #pragma unroll
-    for (int n = 0; n < kStates; ++n) stored.encode(n, e, state[n]);
-    return;
-  }
-  float largest = 0;
-#pragma unroll
-  for (int n = 0; n < kStates; ++n) largest = fmaxf(largest, fabsf(state[n]));
-  const float scale = __fdiv_rn(largest, 127.0f);
-  const CodeFactor factor = code_factor(scale);
-  stored.scales[e] = scale;
-  float carry = 0;
-#pragma unroll
-  for (int n = 0; n < kStates; ++n) {
-    const float goal = factor.steps(state[n]) + carry, code = fminf(rintf(goal), 127.0f);
-    carry = goal - code;
-    reinterpret_cast<int8_t*>(stored.data)[n * stored.row_stride + e] =
-        static_cast<int8_t>(__float2int_rn(fmaxf(code, -128.0f)));
-  }
+  for (int n = 0; n < kStates; ++n) stored.encode(n, e, state[n]);
 }
 
 template <ScanInputs kInputs>

@@ -62,7 +62,7 @@ __device__ __forceinline__ bool reads_together(const Numbers& x) {
 template <int kColumns, class Tile>
 __device__ __forceinline__ void stage(const Numbers& x, ChunkPlace chunk, int64_t column, const Tile& to) {
   const bool together = reads_together(x) && column % 4 == 0;
-#pragma unroll 4
+#pragma unroll 2
   for (int i = threadIdx.x; i < kChunk * kColumns / 4; i += kThreads) {
     const int row = i / (kColumns / 4), at = i % (kColumns / 4) * 4;
     float v[4] = {0, 0, 0, 0};
@@ -92,10 +92,17 @@ struct ChunkTiles {
 
 // Of a chunk and head. weight: of a token in the state; decay: of the state at a token.
 struct ChunkSteps {
-  double alpha[kChunk];
+  float2 alpha[kChunk];  // to the base 2, in two parts whose differences do not cancel
   float delta[kChunk], weight[kChunk], decay[kChunk];
   float decay_all, unused[3];
 };
+__device__ __forceinline__ float2 two_parts(double v) {
+  const auto high = static_cast<float>(v);
+  return make_float2(high, static_cast<float>(v - high));
+}
+__device__ __forceinline__ float decay_between(float2 from, float2 to) {
+  return exp2f((to.x - from.x) + (to.y - from.y));
+}
 
 template <int kStates>
 struct ChunkMemory {
@@ -128,7 +135,7 @@ __device__ __forceinline__ void chunk_steps(const SsdScan& s, ChunkPlace chunk, 
   for (int i = 0; i < 2; ++i) {
     const int t = 2 * lane + i;
     const double alpha = before + sum[i];
-    to->alpha[t] = alpha;
+    to->alpha[t] = two_parts(alpha * 1.4426950408889634);
     to->delta[t] = delta[i];
     to->decay[t] = expf(static_cast<float>(alpha));
     to->weight[t] = delta[i] * expf(static_cast<float>(all - alpha));
@@ -208,12 +215,11 @@ __device__ __forceinline__ void copy_all(void* shared, const void* from, int byt
 }
 
 // delta_j exp(alpha_i - alpha_j) CB[i][j] for j and j + 1, as two parts.
-__device__ __forceinline__ SplitPair mixed_pair(const ChunkSteps& c, const float* products, int i, int j) {
-  const float2 cb = *reinterpret_cast<const float2*>(products);
-  const double at = c.alpha[i];
-  const float first = j <= i ? cb.x * c.delta[j] * expf(static_cast<float>(at - c.alpha[j])) : 0.0f;
-  const float second = j + 1 <= i ? cb.y * c.delta[j + 1] * expf(static_cast<float>(at - c.alpha[j + 1])) : 0.0f;
-  return split_pair(first, second);
+__device__ __forceinline__ SplitPair mixed_pair(const ChunkSteps& c, const float* products, float2 at, int i, int j) {
+  const float2 cb = *reinterpret_cast<const float2*>(products), delta = *reinterpret_cast<const float2*>(c.delta + j);
+  const float first = cb.x * delta.x * decay_between(c.alpha[j], at);
+  const float second = cb.y * delta.y * decay_between(c.alpha[j + 1], at);
+  return split_pair(j <= i ? first : 0.0f, j + 1 <= i ? second : 0.0f);
 }
 
 // Outputs of 16 tokens and 16 channels but for D x: the state's part, and that of the chunk's tokens.
@@ -225,7 +231,7 @@ __device__ __forceinline__ void chunk_outputs(const ChunkShared<kStates>& m, int
       const_cast<__nv_bfloat16*>(reinterpret_cast<const __nv_bfloat16*>(m.kept))};
   const ChannelRows x = {const_cast<__nv_bfloat16*>(reinterpret_cast<const __nv_bfloat16*>(m.x))};
   const int lane = threadIdx.x % 32, g = lane / 4, q = lane % 4;
-#pragma unroll
+#pragma unroll 2
   for (int k = 0; k < kStates; k += 16) {
     uint32_t left[2][4], right[2][4];
 #pragma unroll
@@ -238,14 +244,15 @@ __device__ __forceinline__ void chunk_outputs(const ChunkShared<kStates>& m, int
   const float decay_low = m.steps.decay[token + g], decay_high = m.steps.decay[token + g + 8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) y[i / 4][i % 4] *= i % 4 < 2 ? decay_low : decay_high;
+  const float2 at[2] = {m.steps.alpha[token + g], m.steps.alpha[token + g + 8]};
   const int first_block = token / 16 * (token / 16 + 1) / 2;
   for (int k = 0; k <= token; k += 16) {
     uint32_t left[2][4], right[2][4];
 #pragma unroll
     for (int r = 0; r < 4; ++r) {
       const int row = g + r % 2 * 8, column = 2 * q + r / 2 * 8;
-      const SplitPair pair =
-          mixed_pair(m.steps, &m.tiles.products.block[first_block + k / 16][row][column], token + row, k + column);
+      const SplitPair pair = mixed_pair(m.steps, &m.tiles.products.block[first_block + k / 16][row][column], at[r % 2],
+                                        token + row, k + column);
       left[0][r] = pair.high, left[1][r] = pair.low;
     }
 #pragma unroll
@@ -255,20 +262,34 @@ __device__ __forceinline__ void chunk_outputs(const ChunkShared<kStates>& m, int
 }
 
 // A thread's numbers of x: four channels of two tokens.
+template <ScanInputs kInputs>
 struct ThreadInputs {
   static constexpr int kEach = kChunk * kHalf / 4 / kThreads;
   float v[kEach][4];
+  float4 scales;  // of codes: a thread's channels are the same in all its tokens
 
   __device__ __forceinline__ static int row(int i) { return (i * kThreads + threadIdx.x) / (kHalf / 4); }
   __device__ __forceinline__ static int column(int i) { return (i * kThreads + threadIdx.x) % (kHalf / 4) * 4; }
+  __device__ __forceinline__ void begin(const Numbers& x, int64_t first) {
+    if constexpr (kInputs == ScanInputs::kCodes) {
+      const float* from = static_cast<const float*>(x.scales) + first + column(0);
+      scales = make_float4(from[0], from[1], from[2], from[3]);
+    }
+  }
   __device__ __forceinline__ void load(const Numbers& x, ChunkPlace chunk, int64_t first) {
     const bool together = reads_together(x);
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) v[i][j] = 0;
-      if (row(i) < chunk.length)
+      if (row(i) >= chunk.length) continue;
+      if (kInputs == ScanInputs::kCodes && together) {
+        const int64_t at = (chunk.begin + row(i)) * x.stride + first + column(i);
+        const char4 c = *reinterpret_cast<const char4*>(static_cast<const int8_t*>(x.data) + at);
+        v[i][0] = c.x * scales.x, v[i][1] = c.y * scales.y, v[i][2] = c.z * scales.z, v[i][3] = c.w * scales.w;
+      } else {
         load_four(x, chunk.begin + row(i), static_cast<int>(first) + column(i), together, v[i]);
+      }
     }
   }
   __device__ __forceinline__ void put(const ChannelRows& to, const float* weights) const {
@@ -307,7 +328,7 @@ struct WarpState {
   }
   __device__ __forceinline__ void advance(const StateRows<kStates>& b, const ChannelRows& weighted, float decay) {
     each([&](int, int, float& number) { number *= decay; });
-#pragma unroll
+#pragma unroll 2
     for (int k = 0; k < kChunk; k += 16) {
       uint32_t left[2][4];
 #pragma unroll
@@ -338,18 +359,29 @@ struct WarpState {
 
 __device__ __forceinline__ void store_outputs(const SsdScan& s, ChunkPlace chunk, int64_t head_column, int token,
                                               int channel, const ChannelRows& x, int h, const float (&y)[2][4]) {
-  const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4;
+  const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4, first = static_cast<int>(head_column) - h * 64;
+  const bool floats =
+      s.out.dtype == DType::kF32 && s.out.stride % 2 == 0 && reinterpret_cast<int64_t>(s.out.data) % 8 == 0;
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    const int row = token + g + i % 4 / 2 * 8, p = channel + i / 4 * 8 + 2 * q + i % 2;
+  for (int i = 0; i < 4; ++i) {  // pairs of channels
+    const int row = token + g + i % 2 * 8, p = channel + i / 2 * 8 + 2 * q;
     if (row >= chunk.length) continue;
-    const float skip = skip_weight(s, h, static_cast<int>(head_column) - h * 64 + p);
-    const float input = __bfloat162float(*x.at(0, row, p)) + __bfloat162float(*x.at(1, row, p));
-    store_number(s.out, chunk.begin + row, head_column + p, fmaf(skip, input, y[i / 4][i % 4]));
+    const float2 high = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(x.at(0, row, p)));
+    const float2 low = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(x.at(1, row, p)));
+    const float a = fmaf(skip_weight(s, h, first + p), high.x + low.x, y[i / 2][i % 2 * 2]);
+    const float b = fmaf(skip_weight(s, h, first + p + 1), high.y + low.y, y[i / 2][i % 2 * 2 + 1]);
+    const int64_t at = chunk.begin + row;
+    if (floats) {
+      *reinterpret_cast<float2*>(static_cast<float*>(s.out.data) + at * s.out.stride + head_column + p) =
+          make_float2(a, b);
+    } else {
+      store_number(s.out, at, head_column + p, a);
+      store_number(s.out, at, head_column + p + 1, b);
+    }
   }
 }
 
-template <int kStates>
+template <ScanInputs kInputs, int kStates>
 __global__ void __launch_bounds__(kThreads, 2)
     ssd_chunked(const __grid_constant__ SsdScan s, const __grid_constant__ ChunkMemory<kStates> memory) {
   extern __shared__ uint4 shared_memory[];
@@ -379,7 +411,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   const HeadState stored(s.state, segment.slot, h);
   WarpState<kStates> state;
   state.each([&](int n, int p, float& v) { v = stored.decode(n, first_channel + p); });
-  ThreadInputs inputs;
+  ThreadInputs<kInputs> inputs;
+  inputs.begin(s.x, head_column);
   inputs.load(s.x, chunk_place(s, segment, 0), head_column);
 
   for (int index = 0; index < chunks; ++index) {
@@ -424,8 +457,11 @@ void launch_chunked(const SsdScan& s, int32_t most_chunks, const Stream& stream)
   launch(ssd_prepare<kStates>,
          {dim3(most_chunks, across), dim3(kThreads), static_cast<size_t>(2 * StateRows<kStates>::kBytes)}, stream, s,
          memory);
-  launch(ssd_chunked<kStates>, {dim3(s.heads, 2, s.segment_count), dim3(kThreads), sizeof(ChunkShared<kStates>)},
-         stream, s, memory);
+  const LaunchShape shape = {dim3(s.heads, 2, s.segment_count), dim3(kThreads), sizeof(ChunkShared<kStates>)};
+  if (inputs_of(s.x, s.x, s.x, s.x) == ScanInputs::kCodes)
+    launch(ssd_chunked<ScanInputs::kCodes, kStates>, shape, stream, s, memory);
+  else
+    launch(ssd_chunked<ScanInputs::kAny, kStates>, shape, stream, s, memory);
 }
 
 }  // namespace

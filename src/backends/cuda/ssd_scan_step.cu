@@ -176,6 +176,10 @@ __global__ void __launch_bounds__(kThreads, 2) ssd_scan_step(const __grid_consta
       }
     }
   }
+  float skipped = 0;  // D x of the channel that this thread writes
+  if (threadIdx.x < kWidth) {
+    skipped = skip_weight(s, h, threadIdx.x) * input_number<kInputs>(s.x, token, h * kWidth + threadIdx.x);
+  }
   if (threadIdx.x < 2 * kStates) (threadIdx.x < kStates ? shared.b : shared.c)[n] = bc;
   const SsdStep step = ssd_step<kInputs>(s, token, h);
   float input[4], y[4] = {};
@@ -212,7 +216,7 @@ __global__ void __launch_bounds__(kThreads, 2) ssd_scan_step(const __grid_consta
   }
   if (threadIdx.x < kWidth) {
     const int p = threadIdx.x;
-    float sum = skip_weight(s, h, p) * input_number<kInputs>(s.x, token, h * kWidth + p);
+    float sum = skipped;
 #pragma unroll
     for (int b = 0; b < P::kBlocks; ++b) sum += shared.y[b][p];
     store_number(s.out, token, h * kWidth + p, sum);
