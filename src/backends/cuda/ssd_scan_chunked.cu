@@ -67,8 +67,7 @@ __device__ __forceinline__ void stage(const Numbers& x, ChunkPlace chunk, int64_
     const int row = i / (kColumns / 4), at = i % (kColumns / 4) * 4;
     float v[4] = {0, 0, 0, 0};
     if (row < chunk.length) load_four(x, chunk.begin + row, static_cast<int>(column) + at, together, v);
-    to.put(row, at, v[0], v[1]);
-    to.put(row, at + 2, v[2], v[3]);
+    to.put_four(row, at, v, 1.0f);
   }
 }
 
@@ -296,8 +295,7 @@ struct ThreadInputs {
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
       const float w = weights != nullptr ? weights[row(i)] : 1.0f;
-      to.put(row(i), column(i), w * v[i][0], w * v[i][1]);
-      to.put(row(i), column(i) + 2, w * v[i][2], w * v[i][3]);
+      to.put_four(row(i), column(i), v[i], w);
     }
   }
 };

@@ -140,7 +140,8 @@ struct StepShared {
 };
 
 template <DType kType, StateKind kKind, ScanInputs kInputs, int kStates, int kWidth>
-__global__ void __launch_bounds__(kThreads, 2) ssd_scan_step(const __grid_constant__ SsdScan s) {
+__global__ void __launch_bounds__(kThreads, kKind == StateKind::kStatic ? 2 : 3)
+    ssd_scan_step(const __grid_constant__ SsdScan s) {
   constexpr int kRows = kStates * kWidth / 4 / kThreads;
   __shared__ StepShared<kStates, kWidth> shared;
   let_next_start();
