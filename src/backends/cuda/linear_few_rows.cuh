@@ -162,7 +162,9 @@ struct TileRing {
         const int32_t group = tile >> w.group_shift;
         const uint32_t* scales = w.groups + (static_cast<int64_t>(band) * w.group_count + group) * 8 + lane / 4;
         copy_small<4>(to + kAt - lane * 12, scales);
-        if (w.group_shift == 0 && group + 1 < w.group_count) copy_small<4>(to + kAt + 128 - lane * 12, scales + 8);
+        if (w.group_shift == 0) {  // behind the last tile: any number that is one
+          copy_small<4>(to + kAt + 128 - lane * 12, group + 1 < w.group_count ? scales + 8 : scales);
+        }
       }
     }
     commit_copies();

@@ -4,9 +4,9 @@
 namespace quamba2 {
 
 KernelRows<LinearArgs> cuda_linear_rows(int32_t) {
-  using namespace cuda;
-  static const Kernel<LinearArgs> rows[] = {kLinearW8A8,  kLinearW4A8,  kLinearGroups4A8, kLinearW6A8, kLinearW4A16,
-                                            kLinearW6A16, kLinearW8A16, kLinearBF16,      kLinearF16,  kLinearAny};
+  static const Kernel<LinearArgs> rows[] = {
+      cuda::kLinearW8A8,  cuda::kLinearW4A8,  cuda::kLinearGroups4A8, cuda::kLinearW6A8, cuda::kLinearW4A16,
+      cuda::kLinearW6A16, cuda::kLinearW8A16, cuda::kLinearBF16,      cuda::kLinearF16,  cuda::kLinearAny};
   return {rows, static_cast<int32_t>(sizeof(rows) / sizeof(rows[0]))};
 }
 

@@ -129,6 +129,27 @@ __device__ __forceinline__ void encode_channel(const HeadState& state, int64_t s
   }
 }
 
+// What most scans read, so that their loads need no questions: f32 everywhere, or codes with an f32 scale a column.
+enum class ScanInputs : uint8_t { kAny, kFloats, kCodes };
+
+inline ScanInputs inputs_of(const Numbers& x, const Numbers& dt, const Numbers& b, const Numbers& c) {
+  const auto all = [&](const auto& is) { return is(x) && is(dt) && is(b) && is(c); };
+  if (all([](const Numbers& n) { return n.dtype == DType::kF32; })) return ScanInputs::kFloats;
+  const auto codes = [](const Numbers& n) {
+    return n.dtype == DType::kI8 && n.by == ScaleBy::kColumn && n.scale_dtype == DType::kF32;
+  };
+  return all(codes) ? ScanInputs::kCodes : ScanInputs::kAny;
+}
+template <ScanInputs kInputs>
+__device__ __forceinline__ float input_number(const Numbers& x, int64_t row, int64_t column) {
+  const int64_t i = row * x.stride + column;
+  if constexpr (kInputs == ScanInputs::kFloats) return static_cast<const float*>(x.data)[i];
+  if constexpr (kInputs == ScanInputs::kCodes) {
+    return static_cast<float>(static_cast<const int8_t*>(x.data)[i]) * static_cast<const float*>(x.scales)[column];
+  }
+  return load_number(x, row, column);
+}
+
 // softplus is the identity above 20.
 __device__ __forceinline__ float softplus(float v) { return v > 20.0f ? v : log1pf(expf(v)); }
 

@@ -30,8 +30,27 @@ inline SelectiveScan selective_scan_of(const SelectiveScanArgs& a) {
   return s;
 }
 
+template <ScanInputs kInputs = ScanInputs::kAny>
 __device__ __forceinline__ float selective_delta(const SelectiveScan& s, int64_t token, int e) {
-  return softplus(load_number(s.dt, token, e) + (s.dt_bias != nullptr ? s.dt_bias[e] : 0.0f));
+  return softplus(input_number<kInputs>(s.dt, token, e) + (s.dt_bias != nullptr ? s.dt_bias[e] : 0.0f));
+}
+
+// A channel of 16 states under one dynamic scale, as encode_channel does it, in registers.
+__device__ __forceinline__ void store_sixteen(const HeadState& stored, int e, const float (&state)[16]) {
+  float largest = 0;
+#pragma unroll
+  for (int n = 0; n < 16; ++n) largest = fmaxf(largest, fabsf(state[n]));
+  const float scale = __fdiv_rn(largest, 127.0f);
+  const CodeFactor factor = code_factor(scale);
+  stored.scales[e] = scale;
+  float carry = 0;
+#pragma unroll
+  for (int n = 0; n < 16; ++n) {
+    const float goal = factor.steps(state[n]) + carry, code = fminf(rintf(goal), 127.0f);
+    carry = goal - code;
+    reinterpret_cast<int8_t*>(stored.data)[n * stored.row_stride + e] =
+        static_cast<int8_t>(__float2int_rn(fmaxf(code, -128.0f)));
+  }
 }
 
 // The kernels behind the row of selective_scan.cu. Those that return a bool say whether they have launched.

@@ -55,6 +55,7 @@ __device__ __forceinline__ void load_rates(const SelectiveScan& s, int e, float 
   for (int n = 0; n < kStates; ++n) rate[n] = -expf(s.a_log[static_cast<int64_t>(e) * s.a_stride + n]) * kLog2E;
 }
 
+template <ScanInputs kInputs>
 __global__ void __launch_bounds__(kThreads)
     selective_ends(const __grid_constant__ SelectiveScan s, const __grid_constant__ ChunkBuffers buffers) {
   __shared__ ChunkInputs inputs;
@@ -67,9 +68,10 @@ __global__ void __launch_bounds__(kThreads)
   if (e >= s.channels || chunk.last) return;  // nobody starts behind the last one
   float rate[kStates], state[kStates] = {}, deltas = 0;
   load_rates(s, e, rate);
-#pragma unroll 2
+#pragma unroll 4
   for (int t = 0; t < chunk.length; ++t) {
-    const float delta = selective_delta(s, chunk.begin + t, e), input = delta * load_number(s.x, chunk.begin + t, e);
+    const float delta = selective_delta<kInputs>(s, chunk.begin + t, e),
+                input = delta * input_number<kInputs>(s.x, chunk.begin + t, e);
     deltas += delta;
 #pragma unroll
     for (int n = 0; n < kStates; ++n) state[n] = fmaf(exp2f(delta * rate[n]), state[n], inputs.b[t][n] * input);
@@ -104,27 +106,12 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __device__ __forceinline__ void store_state(const HeadState& stored, int e, const float (&state)[kStates]) {
-  if (stored.kind != StateKind::kDynamic) {
+  if (stored.kind == StateKind::kDynamic) return store_sixteen(stored, e, state);
 #pragma unroll
-    for (int n = 0; n < kStates; ++n) stored.encode(n, e, state[n]);
-    return;
-  }
-  float largest = 0;
-#pragma unroll
-  for (int n = 0; n < kStates; ++n) largest = fmaxf(largest, fabsf(state[n]));
-  const float scale = __fdiv_rn(largest, 127.0f);
-  const CodeFactor factor = code_factor(scale);
-  stored.scales[e] = scale;
-  float carry = 0;
-#pragma unroll
-  for (int n = 0; n < kStates; ++n) {
-    const float goal = factor.steps(state[n]) + carry, code = fminf(rintf(goal), 127.0f);
-    carry = goal - code;
-    reinterpret_cast<int8_t*>(stored.data)[n * stored.row_stride + e] =
-        static_cast<int8_t>(__float2int_rn(fmaxf(code, -128.0f)));
-  }
+  for (int n = 0; n < kStates; ++n) stored.encode(n, e, state[n]);
 }
 
+template <ScanInputs kInputs>
 __global__ void __launch_bounds__(kThreads)
     selective_outputs(const __grid_constant__ SelectiveScan s, const __grid_constant__ ChunkBuffers buffers) {
   __shared__ ChunkInputs inputs;
@@ -141,9 +128,10 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int n = 0; n < kStates; ++n) state[n] = starts[static_cast<int64_t>(n) * s.channels];
   const float skip = s.d != nullptr ? s.d[e] : 0.0f;
-#pragma unroll 2
+#pragma unroll 4
   for (int t = 0; t < chunk.length; ++t) {
-    const float delta = selective_delta(s, chunk.begin + t, e), x = load_number(s.x, chunk.begin + t, e);
+    const float delta = selective_delta<kInputs>(s, chunk.begin + t, e),
+                x = input_number<kInputs>(s.x, chunk.begin + t, e);
     const float input = delta * x;
     float y = skip * x;
 #pragma unroll
@@ -158,6 +146,15 @@ __global__ void __launch_bounds__(kThreads)
 
 int64_t most_chunks(const SelectiveScan& s, int64_t segments) { return s.tokens / kChunk + segments; }
 
+template <ScanInputs kInputs>
+void launch_chunks(const SelectiveScan& s, const ChunkBuffers& buffers, unsigned chunks, const Stream& stream) {
+  const auto across = static_cast<unsigned>((s.channels + kThreads - 1) / kThreads);
+  launch(selective_ends<kInputs>, {dim3(across, chunks), dim3(kThreads)}, stream, s, buffers);
+  launch(selective_starts, {dim3(across, kStates, static_cast<unsigned>(s.segment_count)), dim3(kThreads)}, stream, s,
+         buffers);
+  launch(selective_outputs<kInputs>, {dim3(across, chunks), dim3(kThreads)}, stream, s, buffers);
+}
+
 }  // namespace
 
 int64_t selective_chunked_scratch(const SelectiveScan& s, int64_t segments) {
@@ -169,11 +166,11 @@ bool run_selective_scan_chunked(const SelectiveScan& s, const Stream& stream) {
   const auto chunks = static_cast<unsigned>(most_chunks(s, s.segment_count));
   float* ends = reinterpret_cast<float*>(stream.scratch);
   const ChunkBuffers buffers = {ends, ends + static_cast<int64_t>(chunks) * kStates * s.channels};
-  const auto across = static_cast<unsigned>((s.channels + kThreads - 1) / kThreads);
-  launch(selective_ends, {dim3(across, chunks), dim3(kThreads)}, stream, s, buffers);
-  launch(selective_starts, {dim3(across, kStates, static_cast<unsigned>(s.segment_count)), dim3(kThreads)}, stream, s,
-         buffers);
-  launch(selective_outputs, {dim3(across, chunks), dim3(kThreads)}, stream, s, buffers);
+  switch (inputs_of(s.x, s.dt, s.b, s.c)) {
+    case ScanInputs::kFloats: launch_chunks<ScanInputs::kFloats>(s, buffers, chunks, stream); break;
+    case ScanInputs::kCodes: launch_chunks<ScanInputs::kCodes>(s, buffers, chunks, stream); break;
+    default: launch_chunks<ScanInputs::kAny>(s, buffers, chunks, stream);
+  }
   return true;
 }
 

@@ -40,12 +40,14 @@ inline SsdScan ssd_scan_of(const SsdScanArgs& a) {
 struct SsdStep {
   float delta, decay;
 };
+template <ScanInputs kInputs = ScanInputs::kAny>
 __device__ __forceinline__ float ssd_delta(const SsdScan& s, int64_t token, int h) {
   const float bias = s.dt_bias != nullptr ? s.dt_bias[h] : 0.0f;
-  return fminf(fmaxf(softplus(load_number(s.dt, token, h) + bias), s.dt_min), s.dt_max);
+  return fminf(fmaxf(softplus(input_number<kInputs>(s.dt, token, h) + bias), s.dt_min), s.dt_max);
 }
+template <ScanInputs kInputs = ScanInputs::kAny>
 __device__ __forceinline__ SsdStep ssd_step(const SsdScan& s, int64_t token, int h) {
-  const float delta = ssd_delta(s, token, h);
+  const float delta = ssd_delta<kInputs>(s, token, h);
   return {delta, expf(-delta * expf(s.a_log[h]))};
 }
 __device__ __forceinline__ float skip_weight(const SsdScan& s, int h, int p) {

@@ -118,8 +118,8 @@ __device__ __forceinline__ void store_dynamic(const HeadState& state, const Plac
       // The sum before this row: of the row above it, which may be another lane's.
       const int above =
           r > 0 ? sums[r > 0 ? r - 1 : 0][i] : __shfl_up_sync(kAllLanes, sums[kRows - 1][i], P::kChannelLanes);
-      const int before = r == 0 && place.row_lane == 0 ? 0 : above;
-      code[i] = min(max(rounded(sums[r][i] + left[i]) - rounded(before + left[i]), -128), 127);
+      const int base = r == 0 && place.row_lane == 0 ? 0 : rounded(above + left[i]);  // what is left has no code
+      code[i] = min(max(rounded(sums[r][i] + left[i]) - base, -128), 127);
     }
     codes.x = static_cast<signed char>(code[0]), codes.y = static_cast<signed char>(code[1]);
     codes.z = static_cast<signed char>(code[2]), codes.w = static_cast<signed char>(code[3]);
@@ -139,8 +139,9 @@ struct StepShared {
   int totals[kStates / kStateBlock * kWidth];
 };
 
-template <DType kType, StateKind kKind, int kStates, int kWidth>
-__global__ void __launch_bounds__(kThreads) ssd_scan_step(const __grid_constant__ SsdScan s) {
+template <DType kType, StateKind kKind, ScanInputs kInputs, int kStates, int kWidth>
+__global__ void __launch_bounds__(kThreads, kKind == StateKind::kStatic ? 2 : 3)
+    ssd_scan_step(const __grid_constant__ SsdScan s) {
   constexpr int kRows = kStates * kWidth / 4 / kThreads;
   __shared__ StepShared<kStates, kWidth> shared;
   let_next_start();
@@ -149,6 +150,13 @@ __global__ void __launch_bounds__(kThreads) ssd_scan_step(const __grid_constant_
   const Segment segment = s.segments[blockIdx.y];
   if (segment.length == 0) return;
   const int64_t token = segment.begin;
+  const int64_t first = static_cast<int64_t>(h) / (s.heads / s.groups) * kStates;
+  const int n = threadIdx.x % kStates;
+  float bc = 0;
+  if (threadIdx.x < 2 * kStates) {
+    bc = threadIdx.x < kStates ? input_number<kInputs>(s.b, token, first + n)
+                               : input_number<kInputs>(s.c, token, first + n);
+  }
   const Place<kRows, kStates, kWidth> place;
   const HeadState state(s.state, segment.slot, h);
   float v[kRows][4];
@@ -169,19 +177,16 @@ __global__ void __launch_bounds__(kThreads) ssd_scan_step(const __grid_constant_
       }
     }
   }
-  const int64_t first = static_cast<int64_t>(h) / (s.heads / s.groups) * kStates;
-  for (int n = threadIdx.x; n < 2 * kStates; n += kThreads) {
-    if (n < kStates)
-      shared.b[n] = load_number(s.b, token, first + n);
-    else
-      shared.c[n - kStates] = load_number(s.c, token, first + n - kStates);
+  float skipped = 0;  // D x of the channel that this thread writes
+  if (threadIdx.x < kWidth) {
+    skipped = skip_weight(s, h, threadIdx.x) * input_number<kInputs>(s.x, token, h * kWidth + threadIdx.x);
   }
-  const SsdStep step = ssd_step(s, token, h);
-  float x[4], input[4], y[4] = {};
+  if (threadIdx.x < 2 * kStates) (threadIdx.x < kStates ? shared.b : shared.c)[n] = bc;
+  const SsdStep step = ssd_step<kInputs>(s, token, h);
+  float input[4], y[4] = {};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    x[i] = load_number(s.x, token, h * kWidth + place.channel + i);
-    input[i] = step.delta * x[i];
+    input[i] = step.delta * input_number<kInputs>(s.x, token, h * kWidth + place.channel + i);
   }
   __syncthreads();
 #pragma unroll
@@ -212,7 +217,7 @@ __global__ void __launch_bounds__(kThreads) ssd_scan_step(const __grid_constant_
   }
   if (threadIdx.x < kWidth) {
     const int p = threadIdx.x;
-    float sum = skip_weight(s, h, p) * load_number(s.x, token, h * kWidth + p);
+    float sum = skipped;
 #pragma unroll
     for (int b = 0; b < P::kBlocks; ++b) sum += shared.y[b][p];
     store_number(s.out, token, h * kWidth + p, sum);
@@ -222,10 +227,15 @@ __global__ void __launch_bounds__(kThreads) ssd_scan_step(const __grid_constant_
 template <DType kType, StateKind kKind>
 bool launch_step(const SsdScan& s, const Stream& stream) {
   const LaunchShape shape = {dim3(s.heads, s.segment_count), dim3(kThreads)};
-  if (s.states == 128)
-    launch(ssd_scan_step<kType, kKind, 128, 64>, shape, stream, s);
+  const ScanInputs inputs = inputs_of(s.x, s.dt, s.b, s.c);
+  if (s.states == 128 && inputs == ScanInputs::kCodes)
+    launch(ssd_scan_step<kType, kKind, ScanInputs::kCodes, 128, 64>, shape, stream, s);
+  else if (s.states == 128 && inputs == ScanInputs::kFloats)
+    launch(ssd_scan_step<kType, kKind, ScanInputs::kFloats, 128, 64>, shape, stream, s);
+  else if (s.states == 128)
+    launch(ssd_scan_step<kType, kKind, ScanInputs::kAny, 128, 64>, shape, stream, s);
   else if (s.states == 64)
-    launch(ssd_scan_step<kType, kKind, 64, 64>, shape, stream, s);
+    launch(ssd_scan_step<kType, kKind, ScanInputs::kAny, 64, 64>, shape, stream, s);
   else
     return false;
   return true;

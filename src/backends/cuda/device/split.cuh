@@ -32,6 +32,12 @@ struct SplitTile {
     *reinterpret_cast<uint32_t*>(data + row * kStride + column) = pair.high;
     *reinterpret_cast<uint32_t*>(data + (kRows + row) * kStride + column) = pair.low;
   }
+  __device__ __forceinline__ void put_four(int row, int column, const float (&v)[4],
+                                           float factor) const {  // column / 4 whole
+    const SplitPair a = split_pair(factor * v[0], factor * v[1]), b = split_pair(factor * v[2], factor * v[3]);
+    *reinterpret_cast<uint2*>(data + row * kStride + column) = make_uint2(a.high, b.high);
+    *reinterpret_cast<uint2*>(data + (kRows + row) * kStride + column) = make_uint2(a.low, b.low);
+  }
   __device__ __forceinline__ const __nv_bfloat16* at(int part, int row, int column) const {
     return data + (part * kRows + row) * kStride + column;
   }
