@@ -202,6 +202,26 @@ TEST(Quantize, OverwritesWhenForcedOnly) {
   EXPECT_LT(report["bytes_after"], report["bytes_before"]);
 }
 
+// A recipe means the same everywhere: the level that runs here against double precision. Where activations are codes, sums
+// that round differently turn some of them by one, and layers after it others, until that noise is as large as the
+// recipe's own (docs/results.md): it may move predictions, but not quality.
+TEST(Compare, LevelAgainstTheReference) {
+  const auto compared = [](const std::string& recipe) {
+    const std::string path = quantized(recipe);
+    const json j = json::parse(run({"compare", path, path, "--device-a", "reference", "--text", demo_file("eval.txt"),
+                                    "--window", "64", "--windows", "2", "--json"})
+                                   .out);
+    return j["others"][0];
+  };
+  EXPECT_LT(compared("w4a16")["mean_kl"], 1e-6);
+  for (const char* recipe : {"w4a8", "w8a8"}) {
+    const json c = compared(recipe);
+    EXPECT_LT(std::abs(c["ppl_increase_percent"].get<double>()), 1.0) << recipe;
+    EXPECT_GT(c["mean_kl"], 0) << recipe << ": both sides ran on one device";
+  }
+  EXPECT_EQ(run({"compare", demo(), demo(), "--device-a", "gpu", "--text", demo_file("eval.txt")}).code, 2);
+}
+
 TEST(Compare, TableAndGate) {
   const std::vector<std::string> words = {"compare",  demo(), quantized("w4a16"), "--text", demo_file("eval.txt"),
                                           "--window", "64",   "--windows",        "2"};

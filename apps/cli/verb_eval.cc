@@ -24,6 +24,7 @@ struct EvalArgs {
 
 struct CompareArgs : EvalArgs {
   std::vector<std::string> others;
+  std::string device_a;                                            // empty: as the others
   double max_increase = std::numeric_limits<double>::quiet_NaN();  // percent; NaN: no gate
 };
 
@@ -134,7 +135,9 @@ void check_gate(const CompareArgs& args, const std::vector<std::unique_ptr<Side>
 int compare_verb(Session& s, const CompareArgs& args) {
   const std::string text = read_input(args.text, "--text");
   const EngineOptions options = engine_of(s, args);
-  Side a(args.model, options);
+  EngineOptions options_of_a = options;
+  if (!args.device_a.empty()) options_of_a.device = args.device_a;
+  Side a(args.model, options_of_a);
   std::vector<std::unique_ptr<Side>> others;
   std::vector<Engine*> engines;
   for (const std::string& path : args.others) {
@@ -187,6 +190,8 @@ void add_eval_verbs(Program* program) {
   verb->add_option("A", several->model, "the model that counts as right")->required();
   verb->add_option("B", several->others, "the models held against it")->required();
   add_text_options(verb, several.get());
+  verb->add_option("--device-a", several->device_a, "where A runs, if not where the others do: cpu, reference, ...")
+      ->option_text("DEVICE");
   verb->add_option("--max-ppl-increase", several->max_increase,
                    "exit with 5 where the perplexity of a B is higher by more percent")
       ->option_text("PERCENT");

@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "quamba2/chat_template.h"
 #include "quamba2/generate.h"
 #include "quamba2/model.h"
 #include "quamba2/tokenizer.h"
@@ -35,8 +37,11 @@ class Engine {
   ~Engine();
 
   const Tokenizer& tokenizer() const;  // throws Error{kModelFile} where there is none
-  int64_t vocab_size() const;          // ids that may be sampled
-  int64_t table_rows() const;          // length of a row of logits, padding included
+  // The template of the model's directory, else of the tokenizer's; nothing where neither has one. Throws
+  // Error{kModelFile} for one that is not known here.
+  std::optional<ChatTemplate> chat_template(const std::string& name = "default") const;
+  int64_t vocab_size() const;  // ids that may be sampled
+  int64_t table_rows() const;  // length of a row of logits, padding included
   int max_sequences() const;
   int threads() const;
   std::string description() const;  // device, level, threads

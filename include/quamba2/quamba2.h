@@ -2,6 +2,7 @@
 // Everything.
 #pragma once
 
+#include "quamba2/chat_template.h"
 #include "quamba2/engine.h"
 #include "quamba2/error.h"
 #include "quamba2/evaluate.h"

@@ -60,6 +60,7 @@ Engine::Engine(const Model& source, const EngineOptions& options) : impl_(std::m
   impl_->recipe = model.recipe;
   impl_->vocab_size = model.vocab_size;
   impl_->directory = model.directory;
+  impl_->tokenizer_path = options.tokenizer;
   impl_->backend = make_backend(options.device, options.threads);
   const std::string path = options.tokenizer.empty() ? model.directory : options.tokenizer;
   if (!options.tokenizer.empty() || has_tokenizer(model.directory)) impl_->tokenizer = Tokenizer::load(path);
@@ -90,6 +91,21 @@ const Tokenizer& Engine::tokenizer() const {
   throw Error(ErrorCode::kModelFile, "no tokenizer", impl_->directory,
               "the directory has neither tokenizer.json nor tokenizer.model",
               "pass --tokenizer DIR (state-spaces models use that of EleutherAI/gpt-neox-20b)");
+}
+
+std::optional<ChatTemplate> Engine::chat_template(const std::string& name) const {
+  std::optional<ChatTemplate> found;
+  if (!impl_->directory.empty()) found = ChatTemplate::find(impl_->directory, name);
+  if (!found && !impl_->tokenizer_path.empty()) {
+    const std::string& path = impl_->tokenizer_path;
+    found = ChatTemplate::find(is_directory(path) ? path : parent_path(path), name);
+  }
+  if (!found || !impl_->tokenizer) return found;
+  // Models that name no tokens have them in the tokenizer's own file.
+  const Tokenizer& tokenizer = *impl_->tokenizer;
+  if (tokenizer.bos_id()) found = found->with_token("bos_token", tokenizer.token_text(*tokenizer.bos_id()));
+  if (tokenizer.eos_id()) found = found->with_token("eos_token", tokenizer.token_text(*tokenizer.eos_id()));
+  return found;
 }
 
 int64_t Engine::vocab_size() const { return impl_->vocab_size; }

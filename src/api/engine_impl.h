@@ -21,6 +21,7 @@ struct Engine::Impl {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::vector<int32_t> eos;
   std::string directory;
+  std::string tokenizer_path;                     // directory or file; empty: none was named
   std::map<int, std::vector<float>> last_logits;  // after the last token that `feed` read, by slot
 };
 
