@@ -14,7 +14,7 @@ namespace {
 
 void run_serially(void*, void (*task)(void*, int), void* context) { task(context, 0); }
 
-constexpr int kMostRows = 8;
+constexpr int kMostRows = 16;
 
 template <class Args>
 KernelRows<Args> scalar_rows() {
