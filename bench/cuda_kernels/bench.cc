@@ -104,19 +104,6 @@ double microseconds(const std::function<void(const Stream&, int)>& launch, int l
 
 int rotations(size_t bytes) { return static_cast<int>(std::min<size_t>(40, (size_t{192} << 20) / (bytes + 1) + 2)); }
 
-Ceilings measure_ceilings() {
-  const size_t bytes = size_t{1} << 30;
-  void *from = zeros(bytes), *to = zeros(bytes);
-  check(cudaMemset(from, 0x5a, bytes), "cudaMemset");
-  const double us = microseconds(
-      [&](const Stream& s, int) {
-        check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(s.device)), "copy");
-      },
-      4, 5);
-  release_all();
-  return {2.0 * static_cast<double>(bytes) / us * 1e6};
-}
-
 void print_header(const Ceilings& c) {
   cudaDeviceProp device;
   check(cudaGetDeviceProperties(&device, 0), "cudaGetDeviceProperties");

@@ -8,7 +8,7 @@ namespace quamba2::cuda {
 
 constexpr int kFewTokens = 16;             // at most so many tokens a block
 constexpr int kFewWarps = 24;              // that a multiprocessor runs at once
-constexpr int kFewStages = 4;              // pairs of tiles that a warp has on their way
+constexpr int kFewStages = 6;              // pairs of tiles that a warp has on their way
 constexpr int kMostShared = 200 * 1024;    // bytes that a block may ask for on any device since sm_80 but 8.6 and 8.9
 constexpr int kSharedOfSmall = 99 * 1024;  // what those have
 
@@ -59,7 +59,9 @@ constexpr FewRowsShape few_rows_shape(const LinearLayout& l, int32_t tokens, int
   const auto fitting = static_cast<int32_t>((220 * 1024) / (s.shared_bytes + 1024));
   const int32_t by_warps = kFewWarps / s.warps;
   const int32_t each = fitting < 1 ? 1 : fitting < by_warps ? fitting : by_warps;
-  s.bands_per_block = (l.bands + multiprocessors * each - 1) / (multiprocessors * each);
+  // To the nearest: a few blocks more than run at once start when the first have ended, which costs less than twice the bands.
+  const int32_t at_once = multiprocessors * each, nearest = (l.bands + at_once / 2) / at_once;
+  s.bands_per_block = nearest < 1 ? 1 : nearest;
   s.blocks = (l.bands + s.bands_per_block - 1) / s.bands_per_block;
   return s;
 }
