@@ -24,11 +24,11 @@ pack() {
     strip "$folder/$program"
     # The C and C++ libraries are those of the machine.
     ldd "$folder/$program" | awk '/=> \// { print $3 }' | grep -vE '/(libc|libm|libstdc\+\+|libgcc_s|libcrypto)\.' |
-      while read -r library; do cp -nL "$library" "$folder/lib/"; done
+      while read -r library; do cp -L "$library" "$folder/lib/"; done || true
   done
   for model in "$@"; do cp -rL "$model" "$folder/models/"; done
   digest >"$folder/digest"
-  tar cJf "$file" -C "$folder" .
+  XZ_OPT=-1 tar cJf "$file" -C "$folder" .
   rm -r "$folder"
   ls -l "$file"
 }

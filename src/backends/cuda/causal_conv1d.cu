@@ -26,18 +26,34 @@ __device__ __forceinline__ Vector<kWidth> history(const ConvParameters& p, const
   return load_vector<kWidth>(p.state, static_cast<int64_t>(s.slot) * (p.taps - 1) + p.taps - 1 + at, c);
 }
 
-// Codes as they are: row `k` of the state becomes input `length - (K - 1) + k`. Rows are read before they are written,
-// since they move towards the front.
-template <class T>
-__device__ __forceinline__ void move_state(const ConvParameters& p, const Segment& s, int32_t c) {
+// Codes as they are, a word of neighbours at a time: row `k` of the state becomes input `length - (K - 1) + k`.
+template <class Word>
+__device__ __forceinline__ Word input_word(const ConvParameters& p, const Segment& s, int32_t at, int32_t c,
+                                           int bytes) {
+  const char* base = static_cast<const char*>(at >= 0 ? p.x.data : p.state.data);
+  const int64_t row =
+      at >= 0 ? static_cast<int64_t>(s.begin) + at : static_cast<int64_t>(s.slot) * (p.taps - 1) + p.taps - 1 + at;
+  return *reinterpret_cast<const Word*>(base + (row * (at >= 0 ? p.x.stride : p.state.stride) + c) * bytes);
+}
+
+// With kTaps = 0 rows are moved one after the other: towards the front, so each is read before it is written. Else all are
+// read first, which takes the time of one.
+template <class Word, int kTaps>
+__device__ __forceinline__ void move_state(const ConvParameters& p, const Segment& s, int32_t c, int bytes) {
   const int32_t rows = p.taps - 1;
-  T* state = static_cast<T*>(p.state.data) + static_cast<int64_t>(s.slot) * rows * p.state.stride + c;
-  const T* x = static_cast<const T*>(p.x.data) + static_cast<int64_t>(s.begin) * p.x.stride + c;
-  for (int32_t k = 0; k < rows; ++k) {
-    const int32_t from = s.length - rows + k;
-    state[static_cast<int64_t>(k) * p.state.stride] = from >= 0
-                                                          ? x[static_cast<int64_t>(from) * p.x.stride]
-                                                          : state[static_cast<int64_t>(rows + from) * p.state.stride];
+  char* state = static_cast<char*>(p.state.data) +
+                (static_cast<int64_t>(s.slot) * rows * p.state.stride + c) * static_cast<int64_t>(bytes);
+  const int64_t step = static_cast<int64_t>(p.state.stride) * bytes;
+  if constexpr (kTaps > 1) {
+    Word held[kTaps - 1];
+#pragma unroll
+    for (int k = 0; k < kTaps - 1; ++k) held[k] = input_word<Word>(p, s, s.length - rows + k, c, bytes);
+#pragma unroll
+    for (int k = 0; k < kTaps - 1; ++k) *reinterpret_cast<Word*>(state + k * step) = held[k];
+  } else {
+    for (int32_t k = 0; k < rows; ++k) {
+      *reinterpret_cast<Word*>(state + k * step) = input_word<Word>(p, s, s.length - rows + k, c, bytes);
+    }
   }
 }
 
@@ -110,14 +126,21 @@ __global__ void causal_conv1d_kernel(const __grid_constant__ ConvParameters p) {
   }
   // Only a segment's first tile reads its state, so it is the one that writes it.
   if (tile != 0) return;
-#pragma unroll
-  for (int j = 0; j < kWidth; ++j) {
+  if constexpr (kWidth == 4) {
     if (p.x.dtype == DType::kI8) {
-      move_state<int8_t>(p, s, c + j);
+      move_state<uint32_t, kTaps>(p, s, c, 1);
     } else if (p.x.dtype == DType::kF32) {
-      move_state<uint32_t>(p, s, c + j);
+      move_state<uint4, kTaps>(p, s, c, 4);
     } else {
-      move_state<uint16_t>(p, s, c + j);
+      move_state<uint2, kTaps>(p, s, c, 2);
+    }
+  } else {
+    if (p.x.dtype == DType::kI8) {
+      move_state<uint8_t, kTaps>(p, s, c, 1);
+    } else if (p.x.dtype == DType::kF32) {
+      move_state<uint32_t, kTaps>(p, s, c, 4);
+    } else {
+      move_state<uint16_t, kTaps>(p, s, c, 2);
     }
   }
 }

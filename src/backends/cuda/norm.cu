@@ -136,9 +136,12 @@ __global__ void gated_rms_norm_kernel(const __grid_constant__ NormParameters p,
   }
   // Threads take other numbers than before where groups are shorter than the block's step.
   __syncthreads();
-  Numbers out = p.out;
-  if (out.by == ScaleBy::kRow) {
-    write_row<kWidth>(out, row, p.groups * p.width, all, reduce,
+  if (h.width > 0) {
+    rotate_and_write<kWidth>(p.out, row, all, reduce, h);
+    return;
+  }
+  if (p.out.by == ScaleBy::kRow) {
+    write_row<kWidth>(p.out, row, p.groups * p.width, all, reduce,
                       [&](int32_t i) { return shared_vector<kWidth>(all, i); });
     return;
   }
