@@ -43,6 +43,10 @@ ModelData quantized(const std::string& name, const std::string& recipe) {
 
 int64_t rows_of(const ModelData& m) { return m.graph.edges[static_cast<size_t>(m.graph.logits)].columns; }
 
+// Codes of 8 bits fall to either side of a tie where sums are rounded in another order, and a recurrence carries that on: two
+// levels of the CPU differ so too. What they differ by on the same text is the measure where it is above 1e-3.
+double limit(double own) { return std::max(1e-3, 2 * own); }
+
 class CudaModels : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
   ModelData model() const { return quantized(std::get<0>(GetParam()), std::get<1>(GetParam())); }
@@ -51,9 +55,8 @@ class CudaModels : public ::testing::TestWithParam<std::tuple<const char*, const
 TEST_P(CudaModels, AgreesWithTheCpu) {
   const ModelData m = model();
   const std::vector<float> cpu = run_model(m, make_cpu_backend(2)), gpu = run_model(m, cuda_backend());
-  const double kl = mean_kl(cpu, gpu, rows_of(m));
-  RecordProperty("kl", std::to_string(kl));
-  EXPECT_LE(kl, 1e-3);
+  const std::vector<float> scalar = run_model(m, make_cpu_backend(2, cpu_table("scalar")));
+  EXPECT_LE(mean_kl(cpu, gpu, rows_of(m)), limit(mean_kl(cpu, scalar, rows_of(m))));
   // Twice on one executor's back end: nothing is left over from the first.
   EXPECT_EQ(run_model(m, cuda_backend()), gpu);
 }
@@ -63,6 +66,7 @@ TEST_P(CudaModels, BatchesAndStatesAgreeWithTheCpu) {
   const ModelData m = model();
   const PlanLimits limits = {.max_tokens = 128, .max_selected = 8, .max_sequences = 4};
   Executor gpu(m.graph, cuda_backend(), limits), cpu(m.graph, make_cpu_backend(2), limits);
+  Executor scalar(m.graph, make_cpu_backend(2, cpu_table("scalar")), limits);
   const std::vector<int32_t> lengths = {17, 1, 33, 5};
   std::vector<int32_t> ids, last;
   std::vector<Segment> segments, single;
@@ -79,8 +83,10 @@ TEST_P(CudaModels, BatchesAndStatesAgreeWithTheCpu) {
   };
   gpu.run(ids, segments);
   cpu.run(ids, segments);
+  scalar.run(ids, segments);
   std::vector<float> a = logits(&gpu, last), b = logits(&cpu, last);
-  EXPECT_LE(mean_kl(b, a, rows_of(m)), 1e-3);
+  double own = mean_kl(b, logits(&scalar, last), rows_of(m));
+  EXPECT_LE(mean_kl(b, a, rows_of(m)), limit(own));
   const std::vector<int32_t> rows = {0, 1, 2, 3};
   std::vector<std::vector<std::byte>> saved;
   std::vector<float> again;
@@ -88,8 +94,10 @@ TEST_P(CudaModels, BatchesAndStatesAgreeWithTheCpu) {
     const std::vector<int32_t> next = random_ids(4, m.vocab_size, 100 + static_cast<uint64_t>(step));
     gpu.run(next, single);
     cpu.run(next, single);
+    scalar.run(next, single);
     a = logits(&gpu, rows), b = logits(&cpu, rows);
-    EXPECT_LE(mean_kl(b, a, rows_of(m)), 1e-3) << step;
+    own = std::max(own, mean_kl(b, logits(&scalar, rows), rows_of(m)));  // few positions: the largest so far
+    EXPECT_LE(mean_kl(b, a, rows_of(m)), limit(own)) << step;
     if (step == 2) {
       for (int32_t slot = 0; slot < 4; ++slot) saved.push_back(gpu.save_state(slot));
     }
@@ -140,10 +148,10 @@ TEST(CudaModelDirectories, AgreeWithTheCpuOnText) {
     ids.resize(std::min<size_t>(ids.size(), 544));
     const std::vector<float> cpu = read_text(m, ids, make_cpu_backend(0)), gpu = read_text(m, ids, cuda_backend());
     const std::vector<float> scalar = read_text(m, ids, make_cpu_backend(0, cpu_table("scalar")));
-    const double kl = mean_kl(cpu, gpu, rows_of(m));
+    const double kl = mean_kl(cpu, gpu, rows_of(m)), own = mean_kl(cpu, scalar, rows_of(m));
     std::printf("  %s: mean KL %.3g over %zu positions; of the CPU's own levels %.3g\n", path.c_str(), kl, ids.size(),
-                mean_kl(cpu, scalar, rows_of(m)));
-    EXPECT_LE(kl, 1e-3) << path;
+                own);
+    EXPECT_LE(kl, limit(own)) << path;
   }
 }
 
