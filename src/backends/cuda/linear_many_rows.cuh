@@ -205,6 +205,7 @@ __device__ __forceinline__ void consume(const ManyRows& p, int group, char* stag
         }
         commit_products();
         wait_products<1>();  // those of the block before
+        __syncwarp();        // all lanes have read their codes
         if (now > 0 && lane == 0) arrive(empty + (now - 1) % kManyStages);
         scales[0] = next[0], scales[1] = next[1];
       }
