@@ -59,9 +59,10 @@ constexpr FewRowsShape few_rows_shape(const LinearLayout& l, int32_t tokens, int
   const auto fitting = static_cast<int32_t>((220 * 1024) / (s.shared_bytes + 1024));
   const int32_t by_warps = kFewWarps / s.warps;
   const int32_t each = fitting < 1 ? 1 : fitting < by_warps ? fitting : by_warps;
-  // To the nearest: a few blocks more than run at once start when the first have ended, which costs less than twice the bands.
-  const int32_t at_once = multiprocessors * each, nearest = (l.bands + at_once / 2) / at_once;
-  s.bands_per_block = nearest < 1 ? 1 : nearest;
+  // A few blocks more than run at once start when the first have ended: that costs less than two bands a block. Otherwise
+  // blocks of more bands leave room for the kernel that comes next, which asks for its weights meanwhile.
+  const int32_t at_once = multiprocessors * each;
+  s.bands_per_block = l.bands <= at_once + at_once / 10 ? 1 : (l.bands + at_once - 1) / at_once;
   s.blocks = (l.bands + s.bands_per_block - 1) / s.bands_per_block;
   return s;
 }

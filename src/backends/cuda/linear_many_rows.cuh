@@ -205,7 +205,7 @@ __device__ __forceinline__ void consume(const ManyRows& p, int group, char* stag
         }
         commit_products();
         wait_products<1>();  // those of the block before
-        if (now > 0 && lane == 0) arrive(empty + (now - 1) % kManyStages);
+        if (now > 0) arrive(empty + (now - 1) % kManyStages);
         scales[0] = next[0], scales[1] = next[1];
       }
     }
@@ -303,7 +303,7 @@ __global__ void __launch_bounds__(384, 1) linear_many_rows(const __grid_constant
   uint64_t* full = reinterpret_cast<uint64_t*>(stages + kManyStages * many_stage_bytes<kKind, kTokens>());
   uint64_t* empty = full + kManyStages;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < kManyStages; ++i) init_barrier(full + i, 1), init_barrier(empty + i, 8);
+    for (int i = 0; i < kManyStages; ++i) init_barrier(full + i, 1), init_barrier(empty + i, 256);
     publish_barriers();
   }
   __syncthreads();
