@@ -6,6 +6,7 @@
 
 #include "../server/server.h"
 #include "cli.h"
+#include "input.h"
 #include "interrupt.h"
 #include "units.h"
 
@@ -16,7 +17,7 @@ struct ServeArgs {
   std::string model;
   int port = 8000;
   double request_seconds = 0, shutdown_seconds = 30;
-  int64_t max_body_mib = 8;
+  int64_t max_body_mib = 8, cache_mib = 256;
   ServiceOptions service;
   server::ServerOptions server;
 };
@@ -36,6 +37,9 @@ int serve(Session& s, const ServeArgs& args) {
   options.max_body = static_cast<size_t>(args.max_body_mib) << 20;
   options.request_time = milliseconds(args.request_seconds);
   options.shutdown_time = milliseconds(args.shutdown_seconds);
+  if (options.chat_template != "chatml" && !options.chat_template.empty())
+    options.chat_template = read_input(options.chat_template, "--chat-template");
+  service.cache_bytes = static_cast<uint64_t>(args.cache_mib) << 20;
   server::Server server(args.model, service, options);
   if (s.common.verbose) s.progress.note(server.engine().description());
   s.out.write(fmt::format("{} at {}\n", server.model(), server.address()));
@@ -52,6 +56,9 @@ void add_limits(CLI::App* verb, ServeArgs* args) {
   at_least(option("--slots", args->service.slots, "texts that grow at a time, each with a state (default 16)"), 1);
   at_least(option("--chunk", args->service.chunk, "tokens of a prompt read between two tokens of texts (default 256)"),
            1);
+  at_least(
+      option("--prefix-cache", args->cache_mib, "states of prompts kept for others that begin alike (default 256)"), 0,
+      "MIB");
   at_least(option("--max-waiting", args->service.max_waiting, "requests that may wait for a slot (default 1024)"), 0);
   at_least(option("--max-length", args->server.max_length, "tokens of prompt and text together (default 131072)"), 1);
   at_least(option("--max-body", args->max_body_mib, "size of a request's body (default 8)"), 1, "MIB");
@@ -77,6 +84,8 @@ void add_serve_verb(Program* program) {
   verb->add_option("--api-key", args->server.api_key, "key that clients must give (default: none)")->option_text("KEY");
   verb->add_option("--served-model-name", args->server.model, "the model's id (default: its directory's name)")
       ->option_text("NAME");
+  verb->add_option("--chat-template", args->server.chat_template, "template file, or chatml (default: the model's own)")
+      ->option_text("FILE");
   verb->add_option("--metrics-prefix", args->server.metrics_prefix, "of the names in /metrics (default quamba2:)")
       ->option_text("TEXT");
   verb->add_flag("--strict", args->server.strict, "refuse requests with members that nobody knows");

@@ -5,11 +5,13 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "completion_request.h"
 #include "http.h"
 #include "metrics.h"
+#include "quamba2/chat_template.h"
 #include "quamba2/service.h"
 
 namespace quamba2::server {
@@ -20,7 +22,9 @@ struct Api {
   std::string model = {};        // the id under which it is served
   std::string fingerprint = {};  // system_fingerprint: of model, program and kernels
   std::string version = {};
-  int64_t created = 0;  // Unix time of the start
+  int64_t created = 0;                    // Unix time of the start
+  std::optional<ChatTemplate> chat = {};  // none: why not is the next
+  std::string no_chat = {};
   RequestLimits limits = {};
   std::chrono::milliseconds request_time{0};             // a request's deadline; 0: none
   std::function<void(std::function<void()>)> post = {};  // to the network thread
@@ -31,6 +35,7 @@ struct Api {
 using Endpoint = void (*)(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 
 void post_completions(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
+void post_chat_completions(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void post_tokenize(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void post_detokenize(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_tokenizer_info(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);

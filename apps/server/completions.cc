@@ -172,12 +172,7 @@ class CompletionJob : public GenerationJob {
       prompt += u.prompt_tokens;
       cached += u.cached_tokens;
     }
-    OrderedJson out;
-    out["prompt_tokens"] = prompt;
-    out["completion_tokens"] = generated;
-    out["total_tokens"] = prompt + generated;
-    out["prompt_tokens_details"]["cached_tokens"] = cached;
-    return out;
+    return usage_json(prompt, cached, generated);
   }
 
   const std::string id_;

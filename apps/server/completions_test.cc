@@ -161,6 +161,23 @@ TEST(Completions, OptionsDoWhatTheySay) {
   EXPECT_EQ(best["usage"]["completion_tokens"], 16);
 }
 
+TEST(Completions, PromptsThatBeginAlikeAreReadOnce) {
+  TestServer server;
+  std::string text;
+  for (int i = 0; i < 12; ++i) text += "It was a dark night and the wind blew over the hills. ";
+  const auto ask_for = [&](const std::string& end) {
+    return server.complete({{"prompt", text + end}, {"max_tokens", 8}, {"temperature", 0}});
+  };
+  const json first = ask_for("He"), again = ask_for("He"), other = ask_for("She");
+  EXPECT_EQ(first["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+  const int64_t cached = other["usage"]["prompt_tokens_details"]["cached_tokens"];
+  EXPECT_GT(cached, 64);
+  EXPECT_EQ(cached % 32, 0);
+  EXPECT_EQ(again["choices"][0]["text"], first["choices"][0]["text"]);
+  EXPECT_GE(server.metric("quamba2:prefix_cache_hits_total"), static_cast<double>(cached));
+  EXPECT_GT(server.metric("quamba2:state_cache_bytes"), 0);
+}
+
 TEST(Completions, TextNeverEndsInsideACharacter) {
   TestServer server;
   const json body = server.complete(

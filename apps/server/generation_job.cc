@@ -23,6 +23,15 @@ ApiError deadline_passed() { return {503, "the request was not done by its deadl
 
 }  // namespace
 
+OrderedJson usage_json(int64_t prompt, int64_t cached, int64_t generated) {
+  OrderedJson out;
+  out["prompt_tokens"] = prompt;
+  out["completion_tokens"] = generated;
+  out["total_tokens"] = prompt + generated;
+  out["prompt_tokens_details"]["cached_tokens"] = cached;
+  return out;
+}
+
 GenerationJob::GenerationJob(Api& api, std::shared_ptr<Responder> responder, bool stream)
     : api_(api), responder_(std::move(responder)), stream_(stream), created_(std::time(nullptr)) {}
 

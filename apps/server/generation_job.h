@@ -60,4 +60,7 @@ class GenerationJob : public std::enable_shared_from_this<GenerationJob> {
   bool posted_ = false;
 };
 
+// {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details": {"cached_tokens"}}
+OrderedJson usage_json(int64_t prompt, int64_t cached, int64_t generated);
+
 }  // namespace quamba2::server

@@ -64,6 +64,22 @@ OrderedJson CompletionLogprobs::take() {
   return out;
 }
 
+OrderedJson chat_logprob(const Tokenizer& tokenizer, const TokenReport& token) {
+  const auto entry = [&](int32_t id, double value) {
+    const std::string bytes = tokenizer.token_bytes(id);
+    OrderedJson out;
+    out["token"] = name_of(bytes);
+    out["logprob"] = value;
+    out["bytes"] = OrderedJson::array();
+    for (const char c : bytes) out["bytes"].push_back(static_cast<unsigned char>(c));
+    return out;
+  };
+  OrderedJson out = entry(token.id, token.log_probability);
+  out["top_logprobs"] = OrderedJson::array();
+  for (const TokenScore& t : token.top) out["top_logprobs"].push_back(entry(t.id, t.log_probability));
+  return out;
+}
+
 OrderedJson prompt_logprobs(const Tokenizer& tokenizer, const std::vector<TokenReport>& tokens) {
   OrderedJson out = OrderedJson::array();
   for (const TokenReport& token : tokens) {

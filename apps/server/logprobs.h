@@ -30,6 +30,9 @@ class CompletionLogprobs {
   int64_t characters_ = 0;  // of the tokens so far
 };
 
+// An entry of chat's logprobs.content: {"token", "logprob", "bytes", "top_logprobs"}.
+OrderedJson chat_logprob(const Tokenizer& tokenizer, const TokenReport& token);
+
 // vLLM's prompt_logprobs: null for the first token, then {"id": {"logprob", "decoded_token"}}.
 OrderedJson prompt_logprobs(const Tokenizer& tokenizer, const std::vector<TokenReport>& tokens);
 

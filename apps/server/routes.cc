@@ -8,10 +8,6 @@
 namespace quamba2::server {
 namespace {
 
-void post_chat_completions(Api&, const HttpRequest&, const std::shared_ptr<Responder>&) {
-  throw ApiError(400, "chat is not possible yet: this server knows no chat templates; use /v1/completions", "messages");
-}
-
 constexpr Route kRoutes[] = {
     {"POST", "/v1/completions", RouteKind::kEndpoint, true, post_completions},
     {"POST", "/v1/chat/completions", RouteKind::kEndpoint, true, post_chat_completions},

@@ -80,7 +80,24 @@ struct Server::Impl {
     api->limits.strict = o.strict;
     api->request_time = o.request_time;
     api->post = [this](std::function<void()> task) { http->post(std::move(task)); };
+    find_chat();
     work = std::make_unique<WorkThread>();
+  }
+
+  // A template that is asked for must be there; without the model's own, chat is refused with the reason.
+  void find_chat() {
+    if (options.chat_template == "chatml") {
+      api->chat = ChatTemplate::chatml();
+    } else if (!options.chat_template.empty()) {
+      api->chat = ChatTemplate::parse(options.chat_template, "--chat-template");
+    } else {
+      try {
+        api->chat = service->engine().chat_template();
+        api->no_chat = "the model has no chat template; start the server with --chat-template";
+      } catch (const Error& e) {
+        api->no_chat = e.what();
+      }
+    }
   }
 
   void handle(HttpRequest&& request, std::shared_ptr<Responder> responder) {

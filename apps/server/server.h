@@ -14,9 +14,10 @@ namespace quamba2::server {
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
-  uint16_t port = 8000;      // 0: a free one
-  std::string api_key = {};  // empty: none is asked for
-  std::string model = {};    // id under which the model is served; empty: its directory's name
+  uint16_t port = 8000;            // 0: a free one
+  std::string api_key = {};        // empty: none is asked for
+  std::string model = {};          // id under which the model is served; empty: its directory's name
+  std::string chat_template = {};  // its text, or "chatml"; empty: the model's own
   std::string metrics_prefix = "quamba2:";
   std::string version = {};
   int64_t max_length = 1 << 17;  // tokens of prompt and text together

@@ -35,16 +35,23 @@ void check_model(const Api& api, const std::string& name) {
 void post_tokenize(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder) {
   JsonFields fields(request.body);
   check_model(api, fields.text("model"));
-  if (!fields.has("prompt")) throw ApiError(400, "'prompt' is missing", "prompt");
-  const std::vector<int32_t> ids =
-      api.service.engine().tokenizer().encode(fields.text("prompt"), fields.boolean("add_special_tokens", true));
+  const Tokenizer& tokenizer = api.service.engine().tokenizer();
+  std::vector<int32_t> ids;
+  if (const Json* messages = fields.find("messages")) {
+    if (!api.chat) throw ApiError(400, "chat is not possible: " + api.no_chat, "messages", "no_chat_template");
+    const bool open = fields.boolean("add_generation_prompt", true);
+    ids = tokenizer.encode(api.chat->render_json(messages->dump(), {.add_generation_prompt = open}));
+  } else {
+    if (!fields.has("prompt")) throw ApiError(400, "'prompt' is missing", "prompt");
+    ids = tokenizer.encode(fields.text("prompt"), fields.boolean("add_special_tokens", true));
+  }
   OrderedJson out;
   out["count"] = ids.size();
   out["max_model_len"] = api.limits.max_length;
   out["tokens"] = ids;
   if (fields.boolean("return_token_strs", false)) {
     out["token_strs"] = OrderedJson::array();
-    for (const int32_t id : ids) out["token_strs"].push_back(api.service.engine().tokenizer().token_text(id));
+    for (const int32_t id : ids) out["token_strs"].push_back(tokenizer.token_text(id));
   }
   send(responder, out);
 }
@@ -69,7 +76,7 @@ void get_tokenizer_info(Api& api, const HttpRequest&, const std::shared_ptr<Resp
   out["bos_token"] = token_or_null(tokenizer, tokenizer.bos_id());
   out["pad_token"] = token_or_null(tokenizer, eos);
   out["vocab_size"] = engine.vocab_size();
-  out["chat_template"] = nullptr;
+  out["chat_template"] = api.chat ? OrderedJson(api.chat->source()) : OrderedJson(nullptr);
   send(responder, out);
 }
 
@@ -98,6 +105,7 @@ void get_metrics(Api& api, const HttpRequest&, const std::shared_ptr<Responder>&
   gauges.push_back({"num_requests_waiting", "Requests that wait for one.", static_cast<double>(status.waiting)});
   gauges.push_back({"state_cache_usage_ratio", "State slots in use.",
                     static_cast<double>(status.running) / api.service.engine().max_sequences()});
+  gauges.push_back({"state_cache_bytes", "Kept states of prefixes.", static_cast<double>(status.cache_bytes)});
   const std::string text = api.metrics.text(
       gauges, {{"version", api.version}, {"device", api.service.engine().description()}, {"cuda", ""}});
   responder->send({200, text, "text/plain; version=0.0.4; charset=utf-8"});

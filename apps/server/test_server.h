@@ -8,12 +8,11 @@
 #include <thread>
 
 #include "server.h"
-#include "support/paths.h"
 #include "test_client.h"
 
 namespace quamba2::server {
 
-inline std::string demo_model() { return quamba2::testing::source_path("models/demo"); }
+inline std::string demo_model() { return QUAMBA2_SOURCE "/models/demo"; }
 
 class TestServer {
  public:

@@ -37,18 +37,14 @@ class Engine {
   Engine& operator=(Engine&&) noexcept;
   ~Engine();
 
-<<<<<<< HEAD
   const Tokenizer& tokenizer() const;  // throws Error{kModelFile} where there is none
   // The template of the model's directory, else of the tokenizer's; nothing where neither has one. Throws
   // Error{kModelFile} for one that is not known here.
   std::optional<ChatTemplate> chat_template(const std::string& name = "default") const;
-=======
-  const Tokenizer& tokenizer() const;           // throws Error{kModelFile} where there is none
   const std::string& name() const;              // of the model's directory
   const std::vector<int32_t>& end_ids() const;  // tokens that end a text
   // A prompt's tokens as `generate` reads them: an empty one begins a new text. Throws as tokenizer() does.
   std::vector<int32_t> encode_prompt(std::string_view text, bool add_special_tokens = true) const;
->>>>>>> 067120b (serve: OpenAI completions over HTTP with continuous batching; Scheduler, Service, samplers with bias and minimum length)
   int64_t vocab_size() const;  // ids that may be sampled
   int64_t table_rows() const;  // length of a row of logits, padding included
   int max_sequences() const;

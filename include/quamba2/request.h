@@ -20,7 +20,8 @@ struct GenerationRequest {
   SamplingOptions sampling = {};
   // Log-probabilities of generated tokens and of the prompt's, each with that many likeliest ones; -1: none.
   int32_t logprobs = -1, prompt_logprobs = -1;
-  uint64_t group = 0;  // groups of requests take turns in the queue, whatever their sizes
+  uint64_t group = 0;      // groups of requests take turns in the queue, whatever their sizes
+  bool cache_end = false;  // see ServiceOptions::cache_bytes
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
 };
 

@@ -21,7 +21,12 @@ struct ServiceOptions {
   int slots = 16;              // texts that grow at a time, each with a state of its own
   int chunk = 256;             // tokens of a prompt read between two tokens of growing texts; prompts are cut there
   int max_waiting = 1024;      // requests beyond those in slots
-  StepSink on_step = {};       // called by the worker after each call of the model
+  // For states of prompts that were read, kept where pieces end; a prompt that begins like an earlier one is read from
+  // there on, and gives the same bits. Requests with `cache_end` also keep the states behind their prompt and their
+  // text, and go on from such ones: a conversation's next turn reads what is new, but its states were rounded elsewhere than
+  // by reading afresh. 0: nothing is kept.
+  uint64_t cache_bytes = uint64_t{256} << 20;
+  StepSink on_step = {};  // called by the worker after each call of the model
 };
 
 class Service {
@@ -48,6 +53,7 @@ class Service {
 
   struct Status {
     int running = 0, waiting = 0;
+    uint64_t cache_bytes = 0;  // of kept states
   };
   Status status() const;
   int capacity() const;  // requests in slots and queue together

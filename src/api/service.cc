@@ -35,7 +35,7 @@ struct Service::Worker {
       : engine(checked(std::move(owned), options)),
         model{engine.impl().executor.get(), engine.impl().tokenizer, engine.impl().vocab_size, engine.impl().eos},
         capacity(engine.max_sequences() + options.max_waiting),
-        scheduler(model, {options.chunk, false, options.on_step}),
+        scheduler(model, {options.chunk, false, options.cache_bytes, options.on_step}),
         thread([this] { work(); }) {}
 
   ~Worker() {
@@ -67,6 +67,7 @@ struct Service::Worker {
       }
       busy = step();
       running = static_cast<int>(scheduler.running());
+      cache_bytes = scheduler.cache().bytes();
     }
   }
 
@@ -91,6 +92,7 @@ struct Service::Worker {
   std::atomic<bool> stopping = false;
   uint64_t next_id = 1;                         // with `mutex`
   std::atomic<int> in_flight = 0, running = 0;  // requests that have not ended; those in slots
+  std::atomic<uint64_t> cache_bytes = 0;
   Scheduler scheduler;
   std::thread thread;  // last: it uses all of the above
 };
@@ -146,7 +148,7 @@ void Service::cancel(uint64_t request) {
 
 Service::Status Service::status() const {
   const int running = worker_->running;
-  return {running, std::max(0, worker_->in_flight - running)};
+  return {running, std::max(0, worker_->in_flight - running), worker_->cache_bytes};
 }
 
 }  // namespace quamba2

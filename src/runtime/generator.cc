@@ -54,7 +54,7 @@ std::vector<Completion> generate(const GeneratorModel& model, const std::vector<
     times->generated_tokens += step.decoded_tokens;
     (step.prompt_tokens > 0 ? times->prompt_seconds : times->generation_seconds) += step.seconds;
   };
-  Scheduler scheduler(model, {model.executor->limits().max_tokens, true, on_step});
+  Scheduler scheduler(model, {model.executor->limits().max_tokens, true, 0, on_step});
   for (size_t i = 0; i < prompts.size(); ++i) {
     results[i].prompt_ids = prompts[i];
     scheduler.add(i, {prompts[i], options}, [&, i](GenerationUpdate&& update) {

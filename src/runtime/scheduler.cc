@@ -31,9 +31,11 @@ struct Scheduler::Sequence {
   GenerationSink sink;
   std::optional<GrowingText> text;  // from its admission on
   int32_t slot = -1;
-  size_t read = 0;               // tokens of the prompt
-  int32_t piece = 0, begin = 0;  // tokens in this call, and the first one's place there
-  uint64_t served = 0;           // the step that last read a piece of it, or admitted it
+  size_t read = 0;                // tokens of the prompt
+  int32_t piece = 0, begin = 0;   // tokens in this call, and the first one's place there
+  uint64_t served = 0;            // the step that last read a piece of it, or admitted it
+  bool exact = true;              // its state is what reading the prompt alone gives, bit for bit
+  std::vector<int32_t> followed;  // generated tokens that were read, for cache_end
   bool cancelled = false;
   Clock::time_point queued = Clock::now(), admitted, grown;  // grown: when the prompt had been read
   GenerationUpdate update;                                   // what its sink is to hear next
@@ -66,7 +68,7 @@ void check_request(const GeneratorModel& model, const GenerationRequest& request
 }
 
 Scheduler::Scheduler(const GeneratorModel& model, SchedulerOptions options)
-    : model_(model), options_(std::move(options)) {
+    : model_(model), options_(std::move(options)), cache_(options_.cache_bytes) {
   const PlanLimits& limits = model.executor->limits();
   const int32_t beside = options_.separate ? 0 : limits.max_sequences;
   QUAMBA2_CHECK(options_.chunk >= 1 && options_.chunk + beside <= limits.max_tokens, "a piece and a step do not fit");
@@ -107,9 +109,35 @@ void Scheduler::admit() {
     s.served = step_;  // behind those that wait for their next piece
     s.update.usage.queue_seconds = seconds_between(s.queued, now);
     s.text.emplace(model_, s.request.sampling, s.request.prompt);
-    model_.executor->reset_state(s.slot);
-    if (s.request.prompt_logprobs >= 0) s.update.prompt_tokens.push_back({s.request.prompt[0]});
+    begin_reading(&s);
   }
+}
+
+// From the longest prefix whose state is kept; the prompt's last token is read in any case, and all where all are scored.
+void Scheduler::begin_reading(Sequence* s) {
+  if (s->request.prompt_logprobs >= 0) {
+    s->update.prompt_tokens.push_back({s->request.prompt[0]});
+    return model_.executor->reset_state(s->slot);
+  }
+  const PrefixCache::Hit hit = cache_.find(s->request.prompt, s->length() - 1, !s->request.cache_end);
+  if (hit.tokens == 0) return model_.executor->reset_state(s->slot);
+  model_.executor->load_state(s->slot, *hit.state);
+  s->read = hit.tokens;
+  s->exact = hit.exact;
+  s->update.usage.cached_tokens = static_cast<int64_t>(hit.tokens);
+}
+
+void Scheduler::keep_state(const Sequence& s, std::span<const int32_t> ids, bool exact) {
+  if (options_.cache_bytes < model_.executor->state_bytes() || cache_.holds(ids, exact)) return;
+  cache_.insert(ids, model_.executor->save_state(s.slot), exact);
+}
+
+// The state behind prompt and text, for requests whose conversation is likely to go on.
+void Scheduler::keep_end(const Sequence& s) {
+  if (!s.request.cache_end || s.reading() || s.update.error) return;
+  std::vector<int32_t> ids = s.request.prompt;
+  ids.insert(ids.end(), s.followed.begin(), s.followed.end());
+  keep_state(s, ids, false);
 }
 
 // Tells the sinks of texts that ended, and frees their slots.
@@ -125,6 +153,7 @@ void Scheduler::drop_ended() {
     s->update.finished = true;
     s->update.finish = s->text->reason();
     s->update.end_token = s->text->end_token();
+    keep_end(*s);
     tell(s.get());
     free_slots_.push_back(s->slot);
     s.reset();
@@ -284,7 +313,12 @@ void Scheduler::advance(Sequence* s, Clock::time_point now) {
     s->read += static_cast<size_t>(s->piece);
     s->update.usage.prompt_seconds = seconds_between(s->admitted, now);
     if (!s->reading()) s->grown = now;
+    // Where pieces end in every prompt, a state is exact; the end of one prompt is kept for those who ask for it.
+    const bool cut = s->read % static_cast<size_t>(options_.chunk) == 0;
+    if (cut || (s->request.cache_end && !s->reading()))
+      keep_state(*s, std::span(s->request.prompt).first(s->read), cut && s->exact);
   } else {
+    if (s->request.cache_end) s->followed.push_back(ids_[static_cast<size_t>(s->begin)]);
     s->update.usage.generation_seconds = seconds_between(s->grown, now);
   }
   s->update.text += s->text->take_piece();

@@ -9,13 +9,15 @@
 #include "quamba2/request.h"
 #include "runtime/fair_queue.h"
 #include "runtime/growing_text.h"
+#include "runtime/prefix_cache.h"
 
 namespace quamba2 {
 
 struct SchedulerOptions {
   // Prompts are cut at multiples of this, whatever the load: what a request gets does not depend on its neighbours.
   int32_t chunk = 512;
-  bool separate = false;  // a step reads prompts or decodes, not both, so that their times can be told apart
+  bool separate = false;     // a step reads prompts or decodes, not both, so that their times can be told apart
+  uint64_t cache_bytes = 0;  // for states of prefixes that were read
   StepSink on_step = {};
 };
 
@@ -40,6 +42,7 @@ class Scheduler {
 
   size_t running() const { return active_.size(); }
   size_t waiting() const { return queue_.size(); }
+  const PrefixCache& cache() const { return cache_; }
 
  private:
   struct Sequence;
@@ -47,6 +50,9 @@ class Scheduler {
   using Clock = std::chrono::steady_clock;
 
   void admit();
+  void begin_reading(Sequence* s);
+  void keep_state(const Sequence& s, std::span<const int32_t> ids, bool exact);
+  void keep_end(const Sequence& s);
   void drop_ended();
   void compose();
   void read_pieces(int32_t room);
@@ -62,6 +68,7 @@ class Scheduler {
 
   GeneratorModel model_;
   SchedulerOptions options_;
+  PrefixCache cache_;
   FairQueue<std::unique_ptr<Sequence>> queue_;
   std::vector<std::unique_ptr<Sequence>> active_;
   std::vector<int32_t> free_slots_;

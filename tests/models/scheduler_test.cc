@@ -25,12 +25,12 @@ ModelData quantized(const std::string& recipe) {
 }
 
 struct Bench {
-  explicit Bench(const std::string& recipe = "", StepSink on_step = {})
+  explicit Bench(const std::string& recipe = "", StepSink on_step = {}, uint64_t cache_bytes = 0)
       : data(quantized(recipe)),
         executor(data.graph, make_cpu_backend(2),
                  {.max_tokens = kChunk + kSlots, .max_selected = 3, .max_sequences = kSlots}),
         model{&executor, nullptr, data.vocab_size, {}},
-        scheduler(model, {kChunk, false, std::move(on_step)}) {}
+        scheduler(model, {kChunk, false, cache_bytes, std::move(on_step)}) {}
 
   ModelData data;
   Executor executor;
@@ -108,6 +108,26 @@ TEST_P(Batching, GivesWhatEachRequestGetsAlone) {
     expect_same(many[i].tokens, single[i].tokens);
     expect_same(many[i].prompt, single[i].prompt);
     EXPECT_EQ(many[i].prompt.size(), requests[i].prompt_logprobs < 0 ? 0 : requests[i].prompt.size());
+  }
+}
+
+// Prompts with common beginnings: what was read once is not read again, and not a bit changes.
+TEST_P(Batching, KeptStatesGiveTheSameBits) {
+  Bench kept(GetParam(), {}, 1 << 24), afresh(GetParam());
+  const std::vector<int32_t> shared = testing::random_ids(3 * kChunk + 3, kept.data.vocab_size, 1);
+  for (uint64_t i = 0; i < 8; ++i) {
+    GenerationRequest r = request(5 + static_cast<int64_t>(i), 6, kept.data.vocab_size, 2 * i + 1);
+    r.prompt_logprobs = -1;
+    const size_t beginning = i < 4 ? shared.size() : 2 * kChunk + 1;
+    r.prompt.insert(r.prompt.begin(), shared.begin(), shared.begin() + static_cast<std::ptrdiff_t>(beginning));
+    Heard a, b;
+    kept.scheduler.add(i, r, into(&a));
+    while (kept.scheduler.step()) {}
+    afresh.scheduler.add(i, r, into(&b));
+    while (afresh.scheduler.step()) {}
+    expect_same(a.tokens, b.tokens);
+    EXPECT_EQ(a.usage.cached_tokens, i == 0 ? 0 : i < 4 ? 3 * kChunk : 2 * kChunk) << i;
+    EXPECT_EQ(b.usage.cached_tokens, 0);
   }
 }
 
@@ -224,6 +244,39 @@ TEST(Scheduler, WithoutTokensToGenerateThePromptIsScored) {
   EXPECT_TRUE(heard.finished);
   EXPECT_EQ(heard.prompt.size(), 20u);
   EXPECT_TRUE(heard.tokens.empty());
+}
+
+// The next turn of a conversation reads what is new. In float states it gives what reading all of it gives.
+TEST(Scheduler, AConversationGoesOnWhereItsTextEnded) {
+  Bench bench("", {}, 1 << 24), afresh;
+  GenerationRequest first = request(3 * kChunk + 2, 9, bench.data.vocab_size, 4);
+  first.cache_end = true;
+  first.prompt_logprobs = -1;
+  Heard turn;
+  bench.scheduler.add(1, first, into(&turn));
+  while (bench.scheduler.step()) {}
+  GenerationRequest second = first;
+  for (const TokenReport& t : turn.tokens) second.prompt.push_back(t.id);
+  const size_t new_begin = second.prompt.size();
+  for (const int32_t id : testing::random_ids(5, bench.data.vocab_size, 9)) second.prompt.push_back(id);
+  Heard next, alone;
+  bench.scheduler.add(2, second, into(&next));
+  while (bench.scheduler.step()) {}
+  EXPECT_EQ(next.usage.cached_tokens, static_cast<int64_t>(new_begin) - 1) << "the last token was not read yet";
+  afresh.scheduler.add(2, second, into(&alone));
+  while (afresh.scheduler.step()) {}
+  ASSERT_EQ(next.tokens.size(), alone.tokens.size());
+  for (size_t i = 0; i < next.tokens.size(); ++i) {
+    EXPECT_EQ(next.tokens[i].id, alone.tokens[i].id);
+    EXPECT_NEAR(next.tokens[i].log_probability, alone.tokens[i].log_probability, 1e-4);
+  }
+  GenerationRequest strict = second;  // one that wants the same bits does not begin there
+  strict.cache_end = false;
+  Heard exact;
+  bench.scheduler.add(3, strict, into(&exact));
+  while (bench.scheduler.step()) {}
+  expect_same(exact.tokens, alone.tokens);
+  EXPECT_EQ(exact.usage.cached_tokens % kChunk, 0);
 }
 
 TEST(Scheduler, BadRequestsAreRefused) {
