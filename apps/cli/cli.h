@@ -77,6 +77,7 @@ void add_inspect_verbs(Program* program);
 void add_quantize_verbs(Program* program);
 void add_generate_verb(Program* program);
 void add_tokenize_verb(Program* program);
+void add_serve_verb(Program* program);
 void add_eval_verbs(Program* program);
 void add_eval_tasks_verb(Program* program, CLI::App* eval);
 void add_bench_verb(Program* program);

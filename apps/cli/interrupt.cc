@@ -45,6 +45,8 @@ void catch_interrupts() {
 
 int interrupted() { return asked; }
 
+void acknowledge_interrupt() { asked = 0; }
+
 void end_by_pipe() {
   handle(SIGPIPE, SIG_DFL, 0);
   raise(SIGPIPE);

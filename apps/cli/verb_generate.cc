@@ -28,6 +28,7 @@ const char* name_of(FinishReason reason) {
     case FinishReason::kStop: return "stop";
     case FinishReason::kEndOfText: return "end_of_text";
     case FinishReason::kCancelled: return "cancelled";
+    case FinishReason::kDeadline: return "deadline";
   }
   return "";
 }

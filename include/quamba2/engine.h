@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "quamba2/chat_template.h"
@@ -40,6 +41,10 @@ class Engine {
   // The template of the model's directory, else of the tokenizer's; nothing where neither has one. Throws
   // Error{kModelFile} for one that is not known here.
   std::optional<ChatTemplate> chat_template(const std::string& name = "default") const;
+  const std::string& name() const;              // of the model's directory
+  const std::vector<int32_t>& end_ids() const;  // tokens that end a text
+  // A prompt's tokens as `generate` reads them: an empty one begins a new text. Throws as tokenizer() does.
+  std::vector<int32_t> encode_prompt(std::string_view text, bool add_special_tokens = true) const;
   int64_t vocab_size() const;  // ids that may be sampled
   int64_t table_rows() const;  // length of a row of logits, padding included
   int max_sequences() const;

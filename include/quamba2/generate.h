@@ -11,6 +11,11 @@
 
 namespace quamba2 {
 
+struct TokenBias {
+  int32_t id = 0;
+  double bias = 0;  // added to the token's logit; -100 as good as forbids it
+};
+
 struct SamplingOptions {
   int64_t max_tokens = 128;
   double temperature = 0;  // 0: greedy
@@ -21,9 +26,13 @@ struct SamplingOptions {
   uint64_t seed = 0;
   std::vector<std::string> stop = {};  // strings that end the text; they are not part of it
   bool ignore_eos = false;
+  std::vector<int32_t> stop_token_ids = {};  // end the text as the model's own end does
+  int64_t min_tokens = 0;                    // before so many no token comes that ends the text
+  std::vector<TokenBias> logit_bias = {};
+  bool skip_special_tokens = true;  // in the text
 };
 
-enum class FinishReason { kLength, kStop, kEndOfText, kCancelled };
+enum class FinishReason { kLength, kStop, kEndOfText, kCancelled, kDeadline };
 
 struct Completion {
   std::vector<int32_t> prompt_ids, ids;

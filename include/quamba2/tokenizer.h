@@ -42,6 +42,8 @@ class Tokenizer {
   virtual std::optional<int32_t> token_id(std::string_view token) const = 0;
   virtual std::string token_text(int32_t id) const = 0;  // empty for an id that no token has
   virtual bool is_special(int32_t id) const = 0;
+  // What the token adds within a text, which need not be whole UTF-8 characters; a special one stands for its name.
+  std::string token_bytes(int32_t id) const;
 
   // From tokenizer_config.json or special_tokens_map.json beside the file, else from the file itself: SentencePiece
   // states them, and in a tokenizer.json a special token with one of the usual names counts.

@@ -117,16 +117,20 @@ std::string Engine::explain() const { return quamba2::explain(impl_->executor->p
 uint64_t Engine::weight_bytes() const { return impl_->executor->plan().weight_bytes; }
 uint64_t Engine::state_bytes() const { return impl_->executor->state_bytes(); }
 
+const std::string& Engine::name() const { return impl_->name; }
+const std::vector<int32_t>& Engine::end_ids() const { return impl_->eos; }
+
+std::vector<int32_t> Engine::encode_prompt(std::string_view text, bool add_special_tokens) const {
+  std::vector<int32_t> ids = tokenizer().encode(text, add_special_tokens);
+  if (ids.empty() && tokenizer().bos_id()) ids.push_back(*tokenizer().bos_id());
+  if (ids.empty() && !impl_->eos.empty()) ids.push_back(impl_->eos.front());
+  return ids;
+}
+
 std::vector<Completion> Engine::generate(const std::vector<std::string>& prompts, const SamplingOptions& options,
                                          const TextSink& sink, GenerationTimes* times) {
-  const Tokenizer& text = tokenizer();
   std::vector<std::vector<int32_t>> ids;
-  for (const std::string& prompt : prompts) {
-    ids.push_back(text.encode(prompt, true));
-    // An empty prompt begins a new text.
-    if (ids.back().empty() && text.bos_id()) ids.back().push_back(*text.bos_id());
-    if (ids.back().empty() && !impl_->eos.empty()) ids.back().push_back(impl_->eos.front());
-  }
+  for (const std::string& prompt : prompts) ids.push_back(encode_prompt(prompt));
   const GeneratorModel model{impl_->executor.get(), impl_->tokenizer, impl_->vocab_size, impl_->eos};
   return quamba2::generate(model, ids, options, sink, times);
 }

@@ -5,9 +5,9 @@
 
 #include "api/engine_impl.h"
 #include "backend/executor.h"
-#include "eval/distribution.h"
 #include "eval/windows.h"
 #include "quamba2/error.h"
+#include "tensor/distribution.h"
 
 namespace quamba2 {
 namespace {

@@ -5,9 +5,9 @@
 #include <chrono>
 #include <cmath>
 
-#include "eval/distribution.h"
 #include "eval/windows.h"
 #include "quamba2/error.h"
+#include "tensor/distribution.h"
 
 namespace quamba2 {
 namespace {

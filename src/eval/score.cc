@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "base/log.h"
-#include "eval/distribution.h"
 #include "quamba2/error.h"
+#include "tensor/distribution.h"
 
 namespace quamba2 {
 namespace {

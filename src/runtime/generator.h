@@ -2,25 +2,17 @@
 // Continues prompts: reads them in pieces, decodes them together, gives slots to waiting prompts as they come free.
 #pragma once
 
-#include <memory>
-#include <string>
+#include <span>
 #include <vector>
 
 #include "backend/executor.h"
 #include "quamba2/generate.h"
-#include "quamba2/tokenizer.h"
+#include "runtime/growing_text.h"
 
 namespace quamba2 {
 
-struct GeneratorModel {
-  Executor* executor = nullptr;
-  std::shared_ptr<const Tokenizer> tokenizer;
-  int64_t vocab_size = 0;    // ids that may be sampled
-  std::vector<int32_t> eos;  // ids that end a text
-};
-
 // Prompts are cut at fixed positions, so that what a prompt gives depends neither on its neighbours nor on the load.
-// Throws Error{kUsage} for an empty prompt or options out of range.
+// Throws Error{kUsage} for an empty prompt or options out of range, Error{kRuntime} where a text cannot be sampled.
 std::vector<Completion> generate(const GeneratorModel& model, const std::vector<std::vector<int32_t>>& prompts,
                                  const SamplingOptions& options, const TextSink& sink, GenerationTimes* times);
 

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "quamba2/error.h"
+#include "tensor/distribution.h"
 
 namespace quamba2 {
 namespace {
@@ -37,6 +38,8 @@ void check_sampling_options(const SamplingOptions& o) {
           "a finite number over 0 (1 is off)");
   require(std::abs(o.presence_penalty) <= 2, "presence_penalty", o.presence_penalty, "-2 to 2 (0 is off)");
   require(std::abs(o.frequency_penalty) <= 2, "frequency_penalty", o.frequency_penalty, "-2 to 2 (0 is off)");
+  require(o.min_tokens >= 0, "min_tokens", static_cast<double>(o.min_tokens), "0 (off) or more");
+  for (const TokenBias& b : o.logit_bias) require(std::abs(b.bias) <= 100, "logit_bias", b.bias, "-100 to 100");
   for (const std::string& stop : o.stop) {
     if (stop.empty()) {
       throw Error(ErrorCode::kUsage, "bad sampling option", "stop", "an empty string ends every text",
@@ -51,10 +54,17 @@ Sampler::Sampler(const SamplingOptions& options, int64_t vocab_size)
       penalties_(options.repetition_penalty != 1 || options.presence_penalty != 0 || options.frequency_penalty != 0),
       random_(options.seed) {
   check_sampling_options(options);
+  std::erase_if(options_.logit_bias, [&](const TokenBias& b) { return b.id < 0 || b.id >= vocab_size; });
   QUAMBA2_CHECK(vocab_size > 0 && vocab_size <= std::numeric_limits<int32_t>::max(), "size of the vocabulary");
   if (penalties_) {
     is_seen_.resize(static_cast<size_t>(vocab_size));
     generated_.resize(static_cast<size_t>(vocab_size));
+  }
+}
+
+void Sampler::forbid_at_first(std::span<const int32_t> ids) {
+  for (const int32_t id : ids) {
+    if (id >= 0 && id < vocab_size_) forbidden_.push_back(id);
   }
 }
 
@@ -71,36 +81,48 @@ void Sampler::observe_prompt(std::span<const int32_t> ids) {
   for (const int32_t id : ids) note(id, false);
 }
 
-void Sampler::accept(int32_t id) { note(id, true); }
+void Sampler::accept(int32_t id) {
+  ++accepted_;
+  note(id, true);
+}
 
-void Sampler::apply_penalties(std::span<float> logits) const {
+// The row with bias and penalties; `logits` itself where there are none.
+std::span<const float> Sampler::adjusted(std::span<const float> logits) {
+  const bool forbids = accepted_ < options_.min_tokens && !forbidden_.empty();
+  if (!penalties_ && !forbids && options_.logit_bias.empty()) return logits;
+  adjusted_.assign(logits.begin(), logits.end());
+  for (const TokenBias& b : options_.logit_bias) adjusted_[static_cast<size_t>(b.id)] += static_cast<float>(b.bias);
   const auto repetition = static_cast<float>(options_.repetition_penalty);
   for (const int32_t id : seen_) {
-    float& logit = logits[static_cast<size_t>(id)];
+    float& logit = adjusted_[static_cast<size_t>(id)];
     logit = logit > 0 ? logit / repetition : logit * repetition;
     const int32_t count = generated_[static_cast<size_t>(id)];
     if (count > 0) logit -= static_cast<float>(options_.presence_penalty + options_.frequency_penalty * count);
   }
+  if (forbids) {
+    for (const int32_t id : forbidden_) adjusted_[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
+  }
+  return adjusted_;
 }
 
-int32_t Sampler::sample(std::span<float> logits) {
+int32_t Sampler::sample(std::span<const float> logits) {
   QUAMBA2_CHECK(static_cast<int64_t>(logits.size()) >= vocab_size_, "a row of logits is shorter than the vocabulary");
   logits = logits.first(static_cast<size_t>(vocab_size_));
-  for (size_t id = 0; id < logits.size(); ++id) {
-    if (std::isnan(logits[id])) {
-      throw Error(ErrorCode::kRuntime, "cannot sample", "token " + std::to_string(id), "its logit is not a number",
-                  "the model or its quantization is broken");
-    }
+  if (has_nan(logits.data(), vocab_size_)) {
+    const auto at = std::find_if(logits.begin(), logits.end(), [](float l) { return std::isnan(l); });
+    throw Error(ErrorCode::kRuntime, "cannot sample", "token " + std::to_string(at - logits.begin()),
+                "its logit is not a number", "the model or its quantization is broken");
   }
-  if (penalties_) apply_penalties(logits);
-  const auto largest = std::max_element(logits.begin(), logits.end());  // the first of equal ones
-  if (*largest == -std::numeric_limits<float>::infinity()) {
+  logits = adjusted(logits);
+  const auto top = static_cast<size_t>(argmax(logits.data(), vocab_size_));  // the first of equal ones
+  const float largest = logits[top];
+  if (largest == -std::numeric_limits<float>::infinity()) {
     throw Error(ErrorCode::kRuntime, "cannot sample", "", "every logit is -inf",
                 "the model or its quantization is broken");
   }
-  if (options_.temperature == 0) return static_cast<int32_t>(largest - logits.begin());
+  if (options_.temperature == 0) return static_cast<int32_t>(top);
   const bool sorted = (options_.top_k > 0 && options_.top_k < vocab_size_) || options_.top_p < 1;
-  return sorted ? draw_sorted(logits, *largest) : draw(logits, *largest);
+  return sorted ? draw_sorted(logits, largest) : draw(logits, largest);
 }
 
 // The probability of a token over that of the likeliest. Equal logits count 1 also where both are +inf.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a row of logits to the next token: penalties, temperature, top-k, top-p, min-p, then one draw. The order is that
+// From a row of logits to the next token: bias, penalties, temperature, top-k, top-p, min-p, then one draw. The order is that
 // of Hugging Face and vLLM.
 #pragma once
 
@@ -21,22 +21,24 @@ class Sampler {
   // Ids from `vocab_size` on are padding rows and never come out.
   Sampler(const SamplingOptions& options, int64_t vocab_size);
 
+  // Ids that do not come out before `min_tokens` tokens were accepted: those that end the text.
+  void forbid_at_first(std::span<const int32_t> ids);
   // The prompt counts for the repetition penalty alone; presence and frequency look at generated tokens only.
   void observe_prompt(std::span<const int32_t> ids);
   // A generated token, which `sample` does not note by itself.
   void accept(int32_t id);
 
-  // `logits` holds a row of the head, padding included, and is used as scratch space. Greedy at temperature 0: the lowest
+  // `logits` holds a row of the head, padding included. Greedy at temperature 0: the lowest
   // id among the largest logits. Where logits tie at the edge of top-k, the lowest ids stay, so exactly k are left.
   // Throws Error{kRuntime} for a NaN, and where every logit is -inf.
-  int32_t sample(std::span<float> logits);
+  int32_t sample(std::span<const float> logits);
 
  private:
   struct Candidate {
     float logit;
     int32_t id;
   };
-  void apply_penalties(std::span<float> logits) const;
+  std::span<const float> adjusted(std::span<const float> logits);
   int32_t draw(std::span<const float> logits, float largest);
   int32_t draw_sorted(std::span<const float> logits, float largest);
   void select_largest(std::span<const float> logits, size_t count);
@@ -47,10 +49,13 @@ class Sampler {
   SamplingOptions options_;
   int64_t vocab_size_;
   bool penalties_;
+  int64_t accepted_ = 0;
   Random random_;
   std::vector<int32_t> seen_;       // ids of prompt and text, each once
   std::vector<bool> is_seen_;       // [vocab_size] where penalties are on, else empty, as the next
   std::vector<int32_t> generated_;  // times that an id was generated
+  std::vector<int32_t> forbidden_;  // while fewer than min_tokens are accepted
+  std::vector<float> adjusted_;     // scratch: the row with bias and penalties
   std::vector<Candidate> largest_;  // scratch of select_largest: sorted, largest logit first
 };
 

@@ -167,9 +167,35 @@ TEST(Sampler, Penalties) {
   sampler.accept(1);
   sampler.accept(1);
   sampler.accept(3);
-  std::vector<float> row = {4, -1, 1.5f, 4, 77};
+  // Row and penalized row: the likeliest changes where a penalty is forgotten or counted once too often.
+  // id 0: 4 / 2; id 1: -1 * 2 - 0.5 - 2 * 0.25 = -3; id 3: 4 / 2 - 0.5 - 0.25 = 1.25; id 2 as it is.
+  EXPECT_EQ(sampler.sample(std::vector<float>{4, -1, 1.99f, 4, 77}), 0);
+  EXPECT_EQ(sampler.sample(std::vector<float>{4, -1, 2.01f, 4, 77}), 2);
+  EXPECT_EQ(sampler.sample(std::vector<float>{-9, -1, -2.99f, -9, 77}), 2);
+  EXPECT_EQ(sampler.sample(std::vector<float>{-9, -1, -3.01f, -9, 77}), 1);
+  EXPECT_EQ(sampler.sample(std::vector<float>{-9, -9, 1.24f, 4, 77}), 3);
+  EXPECT_EQ(sampler.sample(std::vector<float>{-9, -9, 1.26f, 4, 77}), 2);
+}
+
+TEST(Sampler, BiasIsAdded) {
+  SamplingOptions o;
+  o.logit_bias = {{1, 2}, {3, -100}, {1, 0.5}, {-1, 9}, {4, 9}};  // the last two are no tokens
+  Sampler sampler(o, 4);
+  EXPECT_EQ(sampler.sample(std::vector<float>{2.4f, 0, 1, 90, 77}), 1);
+  EXPECT_EQ(sampler.sample(std::vector<float>{2.6f, 0, 1, 90, 77}), 0);
+}
+
+TEST(Sampler, EndsAreForbiddenBeforeMinTokens) {
+  SamplingOptions o;
+  o.min_tokens = 2;
+  Sampler sampler(o, 4);
+  sampler.forbid_at_first(std::vector<int32_t>{1, 2, 99});
+  const std::vector<float> row = {1, 3, 2, 0};
   EXPECT_EQ(sampler.sample(row), 0);
-  EXPECT_EQ(row, (std::vector<float>{2, -3, 1.5f, 1.25f, 77}));  // -1 * 2 - 0.5 - 2 * 0.25; 4 / 2 - 0.5 - 0.25
+  sampler.accept(0);
+  EXPECT_EQ(sampler.sample(row), 0);
+  sampler.accept(0);
+  EXPECT_EQ(sampler.sample(row), 1);
 }
 
 TEST(Sampler, Masks) {
@@ -218,6 +244,9 @@ TEST(Sampler, OptionsOutOfRangeAreNamed) {
   add("presence_penalty", &SamplingOptions::presence_penalty, {-2.1, 2.1, nan});
   add("frequency_penalty", &SamplingOptions::frequency_penalty, {-2.1, 2.1, nan});
   add("max_tokens", &SamplingOptions::max_tokens, {-1});
+  add("min_tokens", &SamplingOptions::min_tokens, {-1});
+  bad.emplace_back("logit_bias", SamplingOptions{});
+  bad.back().second.logit_bias = {{1, nan}};
   bad.emplace_back("stop", SamplingOptions{});
   bad.back().second.stop = {"a", ""};
   for (const auto& [name, options] : bad) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text/tokenizer.h"
 
+#include <charconv>
+
 #include "base/file.h"
 #include "base/json.h"
 #include "quamba2/error.h"
+#include "text/byte_level.h"
 #include "text/json_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/text_decoder.h"
@@ -95,6 +98,36 @@ std::string Tokenizer::decode(const std::vector<int32_t>& ids, bool skip_special
   for (int32_t id : ids) decoder->push(id, &text);
   decoder->finish(&text);
   return text;
+}
+
+namespace {
+
+// The byte that a token such as <0x0A> stands for, or -1.
+int fallback_byte(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return -1;
+  int byte = 0;
+  const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, byte, 16);
+  return error == std::errc() && end == token.data() + 5 ? byte : -1;
+}
+
+}  // namespace
+
+std::string Tokenizer::token_bytes(int32_t id) const {
+  const std::string token = token_text(id);
+  if (token.empty() || is_special(id)) return token;
+  // Behind a letter, so that what decoders do at the start of a text is not seen.
+  std::string text;
+  const std::unique_ptr<TextDecoder> decoder = new_decoder(false);
+  const auto letter = token_id("a");
+  if (letter) decoder->push(*letter, &text);
+  const size_t before = text.size();
+  decoder->push(id, &text);
+  decoder->finish(&text);
+  text.erase(0, before);
+  if (text.find(kReplacementCharacter) == std::string::npos) return text;
+  // A part of a character. A vocabulary writes it as a byte, or in GPT-2's alphabet.
+  const int byte = fallback_byte(token);
+  return byte >= 0 ? std::string(1, static_cast<char>(byte)) : unmap_bytes(token);
 }
 
 }  // namespace quamba2

@@ -80,6 +80,27 @@ TEST(Tokenizer, ByteLevelRoundTrips) {
   }
 }
 
+// The bytes of tokens, put together, are the text: also where a token is part of a character.
+TEST(Tokenizer, TokenBytesAddUpToTheText) {
+  for (const char* name : {"gpt2", "llama3", "falcon"}) {
+    const auto t = style(name);
+    Random random(9);
+    for (int i = 0; i < 300; ++i) {
+      const std::string text = testing::random_text(&random, 30);
+      std::string all;
+      for (const int32_t id : t->encode(text, false, false)) all += t->token_bytes(id);
+      ASSERT_EQ(all, text) << name;
+    }
+  }
+  const auto t = style("gpt2");
+  EXPECT_EQ(t->token_bytes(t->encode("\xF0\x9F\x91\xA8")[1]), "\x9F");
+  EXPECT_EQ(t->token_bytes(-1), "");
+  const auto llama = style("llama2");
+  const auto id = llama->token_id("<0x9F>");
+  ASSERT_TRUE(id.has_value());
+  EXPECT_EQ(llama->token_bytes(*id), "\x9F");
+}
+
 // Pieces are whole characters, and together they are the decoded whole.
 TEST(StreamDecoder, PiecesAddUp) {
   for (const char* name : {"gpt2", "neox", "prefix", "llama3", "falcon", "splits", "llama2", "metaspace"}) {

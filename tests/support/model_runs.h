@@ -13,8 +13,8 @@
 #include "backends/cpu/table.h"
 #include "backends/reference/reference.h"
 #include "base/random.h"
-#include "eval/distribution.h"
 #include "graph/model.h"
+#include "tensor/distribution.h"
 
 namespace quamba2::testing {
 

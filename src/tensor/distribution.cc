@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "eval/distribution.h"
+#include "tensor/distribution.h"
 
 #include <algorithm>
 #include <cmath>
@@ -77,6 +77,16 @@ int64_t argmax(const float* x, int64_t n) {
     if (x[i] == m) return i;
   }
   return 0;
+}
+
+bool has_nan(const float* x, int64_t n) {
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t end = std::min(n, i + kBlock);
+    int32_t found = 0;
+    for (int64_t k = i; k < end; ++k) found |= x[k] != x[k];
+    if (found) return true;
+  }
+  return false;
 }
 
 }  // namespace quamba2

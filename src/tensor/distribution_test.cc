@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "eval/distribution.h"
+#include "tensor/distribution.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -52,6 +54,19 @@ TEST(Distribution, NaNIsNotHidden) {
   EXPECT_TRUE(std::isnan(log_sum_exp(x.data(), 100)));
   x[50] = std::numeric_limits<float>::infinity();
   EXPECT_TRUE(std::isnan(log_sum_exp(x.data(), 100)));
+}
+
+TEST(Distribution, HasNanLooksAtEveryElement) {
+  for (int64_t n : {1, 63, 64, 65, 200}) {
+    std::vector<float> x = random_row(n, 1, 3);
+    x[0] = std::numeric_limits<float>::infinity();
+    EXPECT_FALSE(has_nan(x.data(), n));
+    for (float& v : x) {
+      const float kept = std::exchange(v, std::numeric_limits<float>::quiet_NaN());
+      EXPECT_TRUE(has_nan(x.data(), n));
+      v = kept;
+    }
+  }
 }
 
 TEST(Distribution, ArgmaxTakesTheLowestOfEquals) {
