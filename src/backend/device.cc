@@ -1,9 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/device.h"
 
+#include <cstring>
 #include <utility>
 
 namespace quamba2 {
+
+void write_memory(Device* device, void* to, const void* from, size_t bytes) {
+  if (device) return device->upload(to, from, bytes);
+  std::memcpy(to, from, bytes);
+}
+
+void read_memory(Device* device, void* to, const void* from, size_t bytes) {
+  if (device) return device->download(to, from, bytes);
+  std::memcpy(to, from, bytes);
+}
+
+void zero_memory(Device* device, void* memory, size_t bytes) {
+  if (device) return device->zero(memory, bytes);
+  std::memset(memory, 0, bytes);
+}
 
 Storage::Storage(Device* device, size_t bytes) : device_(device), size_(bytes) {
   if (device) {

@@ -35,6 +35,11 @@ class Device {
   virtual void release_recording(void* recording) noexcept = 0;
 };
 
+// To and from memory where kernels work: of a device, or of this process where `device` is null.
+void write_memory(Device* device, void* to, const void* from, size_t bytes);
+void read_memory(Device* device, void* to, const void* from, size_t bytes);
+void zero_memory(Device* device, void* memory, size_t bytes);
+
 // Zeroed memory where the kernels of a back end work: of its device, or of this process.
 class Storage {
  public:

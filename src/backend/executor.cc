@@ -60,16 +60,12 @@ int32_t Executor::table_rows() const { return plan_->graph.edges[static_cast<siz
 
 // To memory of kernels; on a device only what differs from what it holds.
 void Executor::put(Storage* to, const void* from, size_t bytes, std::vector<std::byte>* held) {
-  if (!plan_->device) {
-    std::memcpy(to->data(), from, bytes);
-    return;
-  }
-  const auto* begin = static_cast<const std::byte*>(from);
-  if (held) {
+  if (plan_->device && held) {
     if (held->size() == bytes && std::memcmp(held->data(), from, bytes) == 0) return;
+    const auto* begin = static_cast<const std::byte*>(from);
     held->assign(begin, begin + bytes);
   }
-  plan_->device->upload(to->data(), from, bytes);
+  write_memory(plan_->device, to->data(), from, bytes);
 }
 
 void Executor::set_rows(RowKind rows, int32_t count, std::span<const Segment> segments) {
@@ -288,14 +284,8 @@ char* slot_address(const Plan& plan, size_t state, int32_t slot) {
 
 void Executor::reset_state(int32_t slot) {
   QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
-  for (size_t s = 0; s < plan_->states.size(); ++s) {
-    char* const at = slot_address(*plan_, s, slot);
-    if (plan_->device) {
-      plan_->device->zero(at, plan_->state_bytes[s]);
-    } else {
-      std::memset(at, 0, plan_->state_bytes[s]);
-    }
-  }
+  for (size_t s = 0; s < plan_->states.size(); ++s)
+    zero_memory(plan_->device, slot_address(*plan_, s, slot), plan_->state_bytes[s]);
 }
 
 std::vector<std::byte> Executor::save_state(int32_t slot) const {
@@ -303,12 +293,7 @@ std::vector<std::byte> Executor::save_state(int32_t slot) const {
   std::vector<std::byte> out(state_bytes());
   std::byte* to = out.data();
   for (size_t s = 0; s < plan_->states.size(); ++s) {
-    const char* const from = slot_address(*plan_, s, slot);
-    if (plan_->device) {
-      plan_->device->download(to, from, plan_->state_bytes[s]);
-    } else {
-      std::memcpy(to, from, plan_->state_bytes[s]);
-    }
+    read_memory(plan_->device, to, slot_address(*plan_, s, slot), plan_->state_bytes[s]);
     to += plan_->state_bytes[s];
   }
   return out;
@@ -323,12 +308,7 @@ void Executor::load_state(int32_t slot, std::span<const std::byte> bytes) {
   }
   const std::byte* from = bytes.data();
   for (size_t s = 0; s < plan_->states.size(); ++s) {
-    char* const to = slot_address(*plan_, s, slot);
-    if (plan_->device) {
-      plan_->device->upload(to, from, plan_->state_bytes[s]);
-    } else {
-      std::memcpy(to, from, plan_->state_bytes[s]);
-    }
+    write_memory(plan_->device, slot_address(*plan_, s, slot), from, plan_->state_bytes[s]);
     from += plan_->state_bytes[s];
   }
 }
