@@ -24,7 +24,7 @@ struct Answer {
 class ChatJob : public GenerationJob {
  public:
   ChatJob(Api& api, const std::string& id, ChatRequest request, std::shared_ptr<Responder> responder)
-      : GenerationJob(api, std::move(responder), request.stream), id_("chatcmpl-" + id), request_(std::move(request)) {}
+      : GenerationJob(api, "chatcmpl-" + id, std::move(responder), request.stream), request_(std::move(request)) {}
 
   void start() {
     const std::string text = api_.chat->render_json(request_.messages, request_.rendering);
@@ -42,8 +42,6 @@ class ChatJob : public GenerationJob {
   }
 
  private:
-  const Tokenizer& tokenizer() const { return api_.service.engine().tokenizer(); }
-
   void limit_length() {
     const int64_t left = api_.limits.max_length - static_cast<int64_t>(prompt_.size());
     if (!request_.max_tokens_given) request_.sampling.max_tokens = std::min(request_.sampling.max_tokens, left);
@@ -101,16 +99,6 @@ class ChatJob : public GenerationJob {
     responder_->end();
   }
 
-  OrderedJson head(const char* object) const {
-    OrderedJson out;
-    out["id"] = id_;
-    out["object"] = object;
-    out["created"] = created_;
-    out["model"] = api_.model;
-    out["system_fingerprint"] = api_.fingerprint;
-    return out;
-  }
-
   OrderedJson choice_json(size_t index, const char* name, OrderedJson content) {
     Answer& a = answers_[index];
     OrderedJson out;
@@ -129,7 +117,6 @@ class ChatJob : public GenerationJob {
     return usage_json(answers_[0].usage.prompt_tokens, answers_[0].usage.cached_tokens, generated);
   }
 
-  const std::string id_;
   ChatRequest request_;
   std::vector<int32_t> prompt_;
   std::vector<Answer> answers_;

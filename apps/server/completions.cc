@@ -30,7 +30,7 @@ struct EncodedPrompt {
 class CompletionJob : public GenerationJob {
  public:
   CompletionJob(Api& api, const std::string& id, CompletionRequest request, std::shared_ptr<Responder> responder)
-      : GenerationJob(api, std::move(responder), request.stream), id_("cmpl-" + id), request_(std::move(request)) {}
+      : GenerationJob(api, "cmpl-" + id, std::move(responder), request.stream), request_(std::move(request)) {}
 
   void start() {
     for (const Prompt& prompt : request_.prompts) encode(prompt);
@@ -50,7 +50,6 @@ class CompletionJob : public GenerationJob {
   }
 
  private:
-  const Tokenizer& tokenizer() const { return api_.service.engine().tokenizer(); }
   size_t prompt_of(size_t choice) const { return choice / static_cast<size_t>(request_.best_of); }
 
   void encode(const Prompt& prompt) {
@@ -95,7 +94,7 @@ class CompletionJob : public GenerationJob {
   void write_chunk(size_t index, bool last) {
     OrderedJson choice = choice_json(index, static_cast<int64_t>(index));
     if (!last) choice["finish_reason"] = nullptr;
-    OrderedJson chunk = head();
+    OrderedJson chunk = head("text_completion");
     chunk["choices"] = OrderedJson::array({std::move(choice)});
     if (request_.include_usage) chunk["usage"] = nullptr;
     write_event(chunk);
@@ -105,7 +104,7 @@ class CompletionJob : public GenerationJob {
   }
 
   void finish() override {
-    OrderedJson body = head();
+    OrderedJson body = head("text_completion");
     if (stream_) {
       if (request_.include_usage) {
         body["choices"] = OrderedJson::array();
@@ -138,16 +137,6 @@ class CompletionJob : public GenerationJob {
     return out;
   }
 
-  OrderedJson head() const {
-    OrderedJson out;
-    out["id"] = id_;
-    out["object"] = "text_completion";
-    out["created"] = created_;
-    out["model"] = api_.model;
-    out["system_fingerprint"] = api_.fingerprint;
-    return out;
-  }
-
   OrderedJson choice_json(size_t index, int64_t number) {
     Choice& c = choices_[index];
     OrderedJson out;
@@ -175,7 +164,6 @@ class CompletionJob : public GenerationJob {
     return usage_json(prompt, cached, generated);
   }
 
-  const std::string id_;
   const CompletionRequest request_;
   std::vector<EncodedPrompt> prompts_;
   std::vector<Choice> choices_;

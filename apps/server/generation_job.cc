@@ -32,8 +32,18 @@ OrderedJson usage_json(int64_t prompt, int64_t cached, int64_t generated) {
   return out;
 }
 
-GenerationJob::GenerationJob(Api& api, std::shared_ptr<Responder> responder, bool stream)
-    : api_(api), responder_(std::move(responder)), stream_(stream), created_(std::time(nullptr)) {}
+GenerationJob::GenerationJob(Api& api, std::string id, std::shared_ptr<Responder> responder, bool stream)
+    : api_(api), id_(std::move(id)), responder_(std::move(responder)), stream_(stream), created_(std::time(nullptr)) {}
+
+OrderedJson GenerationJob::head(const char* object) const {
+  OrderedJson out;
+  out["id"] = id_;
+  out["object"] = object;
+  out["created"] = created_;
+  out["model"] = api_.model;
+  out["system_fingerprint"] = api_.fingerprint;
+  return out;
+}
 
 void GenerationJob::submit(std::vector<GenerationRequest> requests) {
   left_ = requests.size();

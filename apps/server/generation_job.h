@@ -19,7 +19,11 @@ class GenerationJob : public std::enable_shared_from_this<GenerationJob> {
   virtual ~GenerationJob() = default;
 
  protected:
-  GenerationJob(Api& api, std::shared_ptr<Responder> responder, bool stream);
+  GenerationJob(Api& api, std::string id, std::shared_ptr<Responder> responder, bool stream);
+
+  const Tokenizer& tokenizer() const { return api_.service.engine().tokenizer(); }
+  // {"id", "object", "created", "model", "system_fingerprint"}: what every answer and chunk begins with.
+  OrderedJson head(const char* object) const;
 
   // Throws ApiError 429 where the queue is full, 400 where it can never hold them; Error{kUsage}.
   void submit(std::vector<GenerationRequest> requests);
@@ -32,6 +36,7 @@ class GenerationJob : public std::enable_shared_from_this<GenerationJob> {
   void write_event(const OrderedJson& json);  // of a stream; the first one begins it
 
   Api& api_;
+  const std::string id_;
   const std::shared_ptr<Responder> responder_;
   const bool stream_;
   const int64_t created_;
