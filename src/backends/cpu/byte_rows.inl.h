@@ -14,30 +14,35 @@ struct ByteRows {
   int64_t stride;
   int32_t* starts;    // [T * kLimbs][groups]: -offset times the sum of the group's bytes
   float (*scale)[2];  // [T]: results are multiplied by both; of limbs only
-  int8_t* limbs;      // what `bytes` points to, where they are split here
 
   ByteRows(const Operand& x, int64_t inner, int64_t groups, char* scratch) {
     const int64_t tokens = x.values.dim[0];
     starts = reinterpret_cast<int32_t*>(scratch);
     scale = reinterpret_cast<float(*)[2]>(starts + tokens * kLimbs * groups);
-    limbs = reinterpret_cast<int8_t*>(scale + tokens);
     stride = kLimbs == 1 ? x.values.stride[0] : inner;
-    bytes = kLimbs == 1 ? static_cast<const int8_t*>(x.values.data) : limbs;
+    bytes = kLimbs == 1 ? static_cast<const int8_t*>(x.values.data) : reinterpret_cast<const int8_t*>(scale + tokens);
   }
   static int64_t scratch_bytes(int64_t tokens, int64_t inner, int64_t groups) {
     return tokens * (kLimbs * groups * 4 + 8 + (kLimbs == 1 ? 0 : kLimbs * inner));
   }
 };
 
+// x[t, begin ...] as floats, and zeros up to whole vectors; how many there are.
+constexpr int64_t kActivationBlock = 256;
+inline int64_t decode_activation_block(const Operand& x, int64_t t, int64_t begin, int64_t inner,
+                                       float (&block)[kActivationBlock]) {
+  const int64_t count = smaller(kActivationBlock, inner - begin);
+  decode_activations(x, t, begin, count, block);
+  for (int64_t i = count; i < round_up(count, kLanes); ++i) block[i] = 0.0f;
+  return count;
+}
+
 // The largest magnitude of a token; NaN where a value is not finite.
 inline float largest_activation(const Operand& x, int64_t t, int64_t inner) {
-  constexpr int64_t kBlock = 256;
-  alignas(64) float block[kBlock];
+  alignas(64) float block[kActivationBlock];
   F32 most = zero(), finite = zero();
-  for (int64_t begin = 0; begin < inner; begin += kBlock) {
-    const int64_t count = smaller(kBlock, inner - begin);
-    decode_activations(x, t, begin, count, block);
-    for (int64_t i = count; i < round_up(count, kLanes); ++i) block[i] = 0.0f;
+  for (int64_t begin = 0; begin < inner; begin += kActivationBlock) {
+    const int64_t count = decode_activation_block(x, t, begin, inner, block);
     for (int64_t i = 0; i < count; i += kLanes) {
       const F32 v = load(block + i);
       most = max(most, abs(v));
@@ -85,10 +90,9 @@ QUAMBA2_INLINE void split_limbs(F32 fixed, int8_t* high, int8_t* middle, int8_t*
 }
 
 inline void split_token(const Operand& x, int64_t t, int64_t inner, const ByteRows<3>& rows) {
-  constexpr int64_t kBlock = 256;
-  alignas(64) float block[kBlock];
-  alignas(64) int8_t limb[3][kBlock];
-  int8_t* to = rows.limbs + 3 * t * rows.stride;
+  alignas(64) float block[kActivationBlock];
+  alignas(64) int8_t limb[3][kActivationBlock];
+  int8_t* to = const_cast<int8_t*>(rows.bytes) + 3 * t * rows.stride;
   const float largest = largest_activation(x, t, inner);
   const bool finite = largest <= 3.4e38f;
   const int e = finite && largest > 0.0f ? limb_exponent(largest) : 0;
@@ -96,10 +100,8 @@ inline void split_token(const Operand& x, int64_t t, int64_t inner, const ByteRo
   rows.scale[t][0] = finite ? down.first : float_of_bits(0x7fc00000u);
   rows.scale[t][1] = down.second;
   const F32 first = broadcast(up.first), second = broadcast(finite ? up.second : 0.0f);
-  for (int64_t begin = 0; begin < inner; begin += kBlock) {
-    const int64_t count = smaller(kBlock, inner - begin);
-    decode_activations(x, t, begin, count, block);
-    for (int64_t i = count; i < round_up(count, kLanes); ++i) block[i] = 0.0f;
+  for (int64_t begin = 0; begin < inner; begin += kActivationBlock) {
+    const int64_t count = decode_activation_block(x, t, begin, inner, block);
     for (int64_t i = 0; i < count; i += kLanes) {
       split_limbs(rint(mul(mul(load(block + i), first), second)), limb[0] + i, limb[1] + i, limb[2] + i);
     }

@@ -48,17 +48,13 @@ struct GroupedI6 {
 template <class Codes>
 struct GroupedPanels {
   static constexpr int64_t kUnitBytes = 2 * Codes::kParts * kLanes * 4;
-  int64_t outputs, inner, group, groups, count, scale_bytes, codes_offset, panel_bytes;
-  DType scale_type;
+  int64_t outputs, inner, group, groups, count, codes_offset, panel_bytes;
+  GroupScales scales;
   explicit GroupedPanels(const Operand& w)
-      : outputs(w.values.dim[0]),
-        inner(w.values.dim[1]),
-        group(smaller<int64_t>(weight_group(w), inner)),
-        scale_type(w.format.level[0].dtype) {
+      : outputs(w.values.dim[0]), inner(w.values.dim[1]), group(smaller<int64_t>(weight_group(w), inner)), scales(w) {
     groups = ceil_div(inner, group);
     count = ceil_div(outputs, kTileColumns);
-    scale_bytes = scale_type == DType::kF32 ? 4 : 2;
-    codes_offset = round_up(groups * kTileColumns * scale_bytes, 64);
+    codes_offset = round_up(groups * kTileColumns * scales.bytes(), 64);
     panel_bytes = round_up(codes_offset + inner / Codes::kUnit * kUnitBytes, 64);
   }
   QUAMBA2_INLINE const char* panel(const void* prepared, int64_t p) const {
@@ -66,11 +62,6 @@ struct GroupedPanels {
   }
   QUAMBA2_INLINE const char* codes(const char* panel, int64_t unit) const {
     return panel + codes_offset + unit * kUnitBytes;
-  }
-  QUAMBA2_INLINE F32 scale(const char* panel, int64_t g, int half) const {
-    const int64_t i = g * kTileColumns + half * kLanes;
-    if (scale_type == DType::kF32) return load(reinterpret_cast<const float*>(panel) + i);
-    return load_f16(reinterpret_cast<const uint16_t*>(panel) + i);
   }
   QUAMBA2_INLINE int64_t units(int64_t g) const { return smaller(group, inner - g * group) / Codes::kUnit; }
   // Where byte j of a part of a channel lies in a unit.
@@ -88,21 +79,13 @@ size_t grouped_prepared_bytes(const LinearArgs& args) {
 template <class Codes>
 void grouped_prepare_row(const Operand& w, const GroupedPanels<Codes>& panels, int64_t n, char* panel) {
   const int channel = static_cast<int>(n % kTileColumns);
-  for (int64_t g = 0; g < panels.groups; ++g) {
-    const float scale = weight_scale(w, n, g * panels.group);
-    const uint16_t half = float_to_f16(scale);  // exact where it is used: it had that type
-    char* to = panel + (g * kTileColumns + channel) * panels.scale_bytes;
-    if (panels.scale_bytes == 4)
-      __builtin_memcpy(to, &scale, 4);
-    else
-      __builtin_memcpy(to, &half, 2);
-  }
-  const uint8_t* row = weight_row_address(w.values, n);
+  for (int64_t g = 0; g < panels.groups; ++g)
+    panels.scales.put(panel, g, channel, weight_scale(w, n, g * panels.group));
   for (int64_t u = 0; u < panels.inner / Codes::kUnit; ++u) {
+    int8_t signed_code[Codes::kUnit];
     uint8_t code[Codes::kUnit], part[Codes::kParts];
-    for (int i = 0; i < Codes::kUnit; ++i) {
-      code[i] = static_cast<uint8_t>(weight_code(row, Codes::kType, u * Codes::kUnit + i) + Codes::kOffset);
-    }
+    weight_codes_row(w, n, u * Codes::kUnit, Codes::kUnit, signed_code);
+    for (int i = 0; i < Codes::kUnit; ++i) code[i] = static_cast<uint8_t>(signed_code[i] + Codes::kOffset);
     char* unit = const_cast<char*>(panels.codes(panel, u));
     for (int j = 0; j < 4; ++j) {
       Codes::put(code, j, part);
@@ -126,7 +109,7 @@ void grouped_read_row(const Operand& table, const void* prepared, int32_t row, f
     const int i = static_cast<int>(k % Codes::kUnit);
     uint8_t part[Codes::kParts];
     for (int p = 0; p < Codes::kParts; ++p) part[p] = static_cast<uint8_t>(unit[panels.at(channel, p, i % 4)]);
-    const float scale = load_float(panel, panels.scale_type, k / panels.group * kTileColumns + channel);
+    const float scale = panels.scales.get(panel, k / panels.group, channel);
     out[k] = static_cast<float>(Codes::get(part, i / 4) - Codes::kOffset) * scale;
   }
 }

@@ -82,7 +82,7 @@ void gemm_panel(const LinearArgs& args, const Panels<Codes>& panels, int64_t p, 
   for (int64_t g = 0; g < panels.groups; ++g) {
     const int64_t length = panels.group_length(g);
     if constexpr (Codes::kScaled) {
-      for (int v = 0; v < 2; ++v) store(scale + v * kLanes, panels.scale(at, g, v));
+      for (int v = 0; v < 2; ++v) store(scale + v * kLanes, panels.scales.of(at, g, v));
     }
     for (int64_t begin = 0; begin < length; begin += kDecodeBlock) {
       const int64_t count = smaller(kDecodeBlock, length - begin);

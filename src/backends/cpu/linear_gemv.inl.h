@@ -84,7 +84,7 @@ void gemv_panels(const LinearArgs& args, const Panels<Codes>& panels, const floa
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       F32 scale = zero();
-      if constexpr (Codes::kScaled) scale = panels.scale(at + (v / 2) * panels.panel_bytes, g, v % 2);
+      if constexpr (Codes::kScaled) scale = panels.scales.of(at + (v / 2) * panels.panel_bytes, g, v % 2);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         float* total = tile + r * kWidth + v * kLanes;

@@ -74,7 +74,7 @@ QUAMBA2_INLINE void grouped_sums(const GroupedPanels<Codes>& panels, const char*
     }
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
-      const F32 scale = panels.scale(panel, g, half);
+      const F32 scale = panels.scales.of(panel, g, half);
 #pragma GCC unroll 12
       for (int r = 0; r < kRows; ++r) {
         I32 all = sum[r][half][0];

@@ -8,20 +8,42 @@
 namespace quamba2::QUAMBA2_ISA {
 namespace {
 
+// The scales of groups at the beginning of a panel, [groups][kTileColumns], in the type that they were given in.
+struct GroupScales {
+  DType type;
+  explicit GroupScales(const Operand& w) : type(w.format.level[0].dtype) {}
+  QUAMBA2_INLINE int64_t bytes() const { return type == DType::kF32 ? 4 : 2; }  // of one
+  // Of a vector of channels.
+  QUAMBA2_INLINE F32 of(const char* panel, int64_t g, int vector) const {
+    const int64_t i = g * kTileColumns + vector * kLanes;
+    if (type == DType::kF32) return load(reinterpret_cast<const float*>(panel) + i);
+    return load_f16(reinterpret_cast<const uint16_t*>(panel) + i);
+  }
+  float get(const char* panel, int64_t g, int64_t channel) const {
+    return load_float(panel, type, g * kTileColumns + channel);
+  }
+  void put(char* panel, int64_t g, int64_t channel, float scale) const {
+    const uint16_t half = float_to_f16(scale);  // exact where it is used: it had that type
+    char* to = panel + (g * kTileColumns + channel) * bytes();
+    if (type == DType::kF32)
+      __builtin_memcpy(to, &scale, 4);
+    else
+      __builtin_memcpy(to, &half, 2);
+  }
+};
+
 template <class Codes>
 struct Panels {
   int64_t outputs, inner, group, groups, count;
-  int64_t scale_bytes, group_bytes, codes_offset, panel_bytes;
-  DType scale_type;
+  int64_t group_bytes, codes_offset, panel_bytes;
+  GroupScales scales;
 
-  explicit Panels(const Operand& w) : outputs(w.values.dim[0]), inner(w.values.dim[1]) {
+  explicit Panels(const Operand& w) : outputs(w.values.dim[0]), inner(w.values.dim[1]), scales(w) {
     group = Codes::kScaled ? smaller<int64_t>(weight_group(w), larger<int64_t>(inner, 1)) : larger<int64_t>(inner, 1);
     groups = ceil_div(inner, group);
     count = ceil_div(outputs, kTileColumns);
-    scale_type = w.format.level[0].dtype;
-    scale_bytes = !Codes::kScaled ? 0 : scale_type == DType::kF32 ? 4 : 2;
     group_bytes = ceil_div(group, Codes::kStep) * kTileColumns * Codes::kBytes;
-    codes_offset = round_up(groups * kTileColumns * scale_bytes, 64);
+    codes_offset = Codes::kScaled ? round_up(groups * kTileColumns * scales.bytes(), 64) : 0;
     const int64_t last = inner - (larger<int64_t>(groups, 1) - 1) * group;
     const int64_t codes =
         larger<int64_t>(groups - 1, 0) * group_bytes + ceil_div(last, Codes::kStep) * kTileColumns * Codes::kBytes;
@@ -32,11 +54,6 @@ struct Panels {
   }
   QUAMBA2_INLINE int64_t group_length(int64_t g) const { return smaller(group, inner - g * group); }
   QUAMBA2_INLINE const char* codes(const char* at, int64_t g) const { return at + codes_offset + g * group_bytes; }
-  QUAMBA2_INLINE F32 scale(const char* at, int64_t g, int vector) const {
-    const int64_t i = g * kTileColumns + vector * kLanes;
-    if (scale_type == DType::kF32) return load(reinterpret_cast<const float*>(at) + i);
-    return load_f16(reinterpret_cast<const uint16_t*>(at) + i);
-  }
 };
 
 // A vector of step s of a group.
@@ -78,15 +95,7 @@ void linear_prepare_panel(const Operand& w, const Panels<Codes>& panels, int64_t
   const int64_t first_row = p * kTileColumns, rows = smaller<int64_t>(kTileColumns, panels.outputs - first_row);
   for (int64_t g = 0; g < panels.groups; ++g) {
     if constexpr (Codes::kScaled) {
-      for (int64_t r = 0; r < rows; ++r) {
-        const float scale = weight_scale(w, first_row + r, g * panels.group);
-        const uint16_t half = float_to_f16(scale);
-        char* to = at + (g * kTileColumns + r) * panels.scale_bytes;
-        if (panels.scale_bytes == 4)
-          __builtin_memcpy(to, &scale, 4);
-        else
-          __builtin_memcpy(to, &half, 2);
-      }
+      for (int64_t r = 0; r < rows; ++r) panels.scales.put(at, g, r, weight_scale(w, first_row + r, g * panels.group));
     }
     char* codes = const_cast<char*>(panels.codes(at, g));
     const int64_t length = panels.group_length(g);
@@ -116,7 +125,7 @@ void linear_read_row(const Operand& table, const void* prepared, int32_t row, fl
   const int lane = row % kTileColumns;
   for (int64_t g = 0; g < panels.groups; ++g) {
     float scale = 1.0f;
-    if constexpr (Codes::kScaled) scale = load_float(at, panels.scale_type, g * kTileColumns + lane);
+    if constexpr (Codes::kScaled) scale = panels.scales.get(at, g, lane);
     const int64_t length = panels.group_length(g);
     for (int64_t k = 0; k < length; k += Codes::kStep) {
       typename Codes::Element step[Codes::kStep];
