@@ -62,6 +62,18 @@ struct SsdShape {
   int32_t heads, states, groups;
 };
 
+// Microseconds of a scan's row, scratch included; one step is short and repeated more often.
+template <class Args>
+double scan_time(const Kernel<Args>& row, const Args& a, int32_t length) {
+  char* scratch = static_cast<char*>(zeros(row.scratch_bytes ? row.scratch_bytes(a, 1) : 1));
+  const auto launch = [&](const Stream& stream, int) {
+    Stream s = stream;
+    s.scratch = scratch;
+    row.run(a, s);
+  };
+  return microseconds(launch, length == 1 ? 40 : 5, 5);
+}
+
 void bench_ssd(const Ceilings& c, const SsdShape& shape, DType state, bool codes, int32_t sequences, int32_t length) {
   const int32_t width = 64, tokens = sequences * length;
   SsdScanArgs a;
@@ -73,15 +85,7 @@ void bench_ssd(const Ceilings& c, const SsdShape& shape, DType state, bool codes
   a.groups = shape.groups, a.segments = segments_of(sequences, length), a.segment_count = sequences;
   a.state = state_of(sequences, shape.heads, shape.states, width, state);
   a.out = activation(tokens, shape.heads * width, false);
-  const Kernel<SsdScanArgs>& row = cuda_ssd_scan_rows(90).rows[0];
-  char* scratch = static_cast<char*>(zeros(row.scratch_bytes ? row.scratch_bytes(a, 1) : 1));
-  const double us = microseconds(
-      [&](const Stream& stream, int) {
-        Stream s = stream;
-        s.scratch = scratch;
-        row.run(a, s);
-      },
-      length == 1 ? 40 : 5, 5);
+  const double us = scan_time(cuda_ssd_scan_rows(90).rows[0], a, length);
   const double per_token = shape.heads * width * ((codes ? 1.0 : 4.0) + 4.0);
   const double flops = 2.0 * tokens * shape.heads * width * shape.states * 2;
   const std::string name = std::string("ssd_scan ") + (codes ? "i8 " : "f32 ") + name_of(state);
@@ -103,15 +107,7 @@ void bench_selective(const Ceilings& c, DType state, bool codes, int32_t sequenc
   if (s.data != nullptr) s = {s.data, {sequences, 1, channels}, {channels, channels, 1}, DType::kF32, 3};
   a.state = wide;
   a.out = activation(tokens, channels, false);
-  const Kernel<SelectiveScanArgs>& row = cuda_selective_scan_rows(90).rows[0];
-  char* scratch = static_cast<char*>(zeros(row.scratch_bytes ? row.scratch_bytes(a, 1) : 1));
-  const double us = microseconds(
-      [&](const Stream& stream, int) {
-        Stream now = stream;
-        now.scratch = scratch;
-        row.run(a, now);
-      },
-      length == 1 ? 40 : 5, 5);
+  const double us = scan_time(cuda_selective_scan_rows(90).rows[0], a, length);
   const double per_token = channels * ((codes ? 2.0 : 8.0) + 4.0);
   const std::string name = std::string("selective ") + (codes ? "i8 " : "f32 ") + name_of(state);
   print_line(

@@ -181,7 +181,7 @@ template <WeightKind kKind, int kHalves>
 __device__ __forceinline__ void consume(const ManyRows& p, int group, char* stages, uint64_t* full, uint64_t* empty,
                                         typename SumType<kKind>::Type (&d)[kHalves][64]) {
   constexpr int kStage = many_stage_bytes<kKind, kHalves * 128>(), kWeight = many_weight_bytes<kKind>();
-  const int warp = threadIdx.x % 128 / 32, lane = threadIdx.x % 32, slot_band = group * 4 + warp;
+  const int warp = threadIdx.x % 128 / 32, slot_band = group * 4 + warp;
   const int32_t band = min(static_cast<int32_t>(blockIdx.x) * (kManyRows / kBandRows) + slot_band, p.weight.bands - 1);
   uint32_t a[2][4][4], scales[2] = {0, 0}, next[2] = {0, 0};
   load_scales<kKind>(p, band, 0, scales);
