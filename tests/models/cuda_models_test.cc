@@ -125,17 +125,9 @@ std::vector<float> read_text(const ModelData& m, const std::vector<int32_t>& ids
   constexpr int32_t kPiece = 64;
   Executor executor(m.graph, std::move(backend), {.max_tokens = kPiece, .max_selected = kPiece});
   std::vector<float> out;
-  const auto read = [&](size_t begin, int32_t length) {
-    const Segment segment{0, length, 0};
-    executor.run({ids.data() + begin, static_cast<size_t>(length)}, {&segment, 1});
-    std::vector<int32_t> rows;
-    for (int32_t i = 0; i < length; ++i) rows.push_back(i);
-    const float* logits = executor.logits(rows);
-    out.insert(out.end(), logits, logits + length * executor.table_rows());
-  };
   size_t at = 0;
-  for (; at + kPiece + 32 <= ids.size(); at += kPiece) read(at, kPiece);
-  for (; at < ids.size(); ++at) read(at, 1);
+  for (; at + kPiece + 32 <= ids.size(); at += kPiece) testing::append_logits(&executor, ids, at, kPiece, &out);
+  for (; at < ids.size(); ++at) testing::append_logits(&executor, ids, at, 1, &out);
   return out;
 }
 

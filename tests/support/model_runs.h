@@ -25,6 +25,17 @@ inline std::vector<int32_t> random_ids(int64_t n, int64_t vocabulary, uint64_t s
   return ids;
 }
 
+// Reads ids [begin, begin + length) into slot 0, and appends the logits behind each of them to `out`.
+inline void append_logits(Executor* executor, const std::vector<int32_t>& ids, size_t begin, int32_t length,
+                          std::vector<float>* out) {
+  const Segment segment{0, length, 0};
+  executor->run({ids.data() + begin, static_cast<size_t>(length)}, {&segment, 1});
+  std::vector<int32_t> rows;
+  for (int32_t i = 0; i < length; ++i) rows.push_back(i);
+  const float* logits = executor->logits(rows);
+  out->insert(out->end(), logits, logits + static_cast<int64_t>(length) * executor->table_rows());
+}
+
 // Logits of a prompt and of single steps after it, 48 tokens in all.
 inline std::vector<float> run_model(const ModelData& model, std::shared_ptr<const Backend> backend,
                                     int32_t state_every = 0, int32_t prompt = 40) {
@@ -32,16 +43,8 @@ inline std::vector<float> run_model(const ModelData& model, std::shared_ptr<cons
                     {.max_tokens = 64, .max_selected = 64, .state_every = state_every});
   const std::vector<int32_t> ids = random_ids(48, model.vocab_size, 99);
   std::vector<float> out;
-  const auto run = [&](int32_t begin, int32_t length) {
-    const Segment segment{0, length, 0};
-    executor.run({ids.data() + begin, static_cast<size_t>(length)}, {&segment, 1});
-    std::vector<int32_t> rows;
-    for (int32_t i = 0; i < length; ++i) rows.push_back(i);
-    const float* logits = executor.logits(rows);
-    out.insert(out.end(), logits, logits + length * executor.table_rows());
-  };
-  if (prompt > 0) run(0, prompt);
-  for (int32_t t = prompt; t < 48; ++t) run(t, 1);
+  if (prompt > 0) append_logits(&executor, ids, 0, prompt, &out);
+  for (int32_t t = prompt; t < 48; ++t) append_logits(&executor, ids, static_cast<size_t>(t), 1, &out);
   return out;
 }
 
