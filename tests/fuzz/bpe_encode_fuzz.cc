@@ -22,12 +22,12 @@ struct Style {
 
 const std::vector<Style>& styles() {
   static const std::vector<Style> all = [] {
-    const std::string here = __FILE__;
+    const std::string folder = std::string(QUAMBA2_SOURCE_DIR) + "/tests/data/tokenizers/";
     std::vector<Style> list = {{"gpt2", true, {}},    {"llama3", true, {}},    {"falcon", true, {}},
                                {"neox", false, {}},   {"prefix", false, {}},   {"splits", false, {}},
                                {"llama2", false, {}}, {"metaspace", false, {}}};
     for (Style& s : list) {
-      s.tokenizer = quamba2::Tokenizer::load(here.substr(0, here.rfind('/')) + "/../data/tokenizers/" + s.name);
+      s.tokenizer = quamba2::Tokenizer::load(folder + s.name);
     }
     return list;
   }();
