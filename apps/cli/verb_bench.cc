@@ -50,9 +50,20 @@ std::string model_text(const Model& m) {
   return fmt::format("{} {} {}", m.family(), human_count(m.parameters()), m.recipe().empty() ? "plain" : m.recipe());
 }
 
+// How many times faster than the same test on the fewest threads.
+std::string scaling_text(const Measured& m, const std::vector<Measured>& all) {
+  const Measured* base = &m;
+  for (const Measured& other : all) {
+    if (other.row.test == m.row.test && other.batch == m.batch && other.threads < base->threads) base = &other;
+  }
+  return base == &m ? "-" : fmt::format("{:.2f}x of {}", m.row.mean / base->row.mean, base->threads);
+}
+
 Table make_table(const BenchArgs& args, const Model& model, const std::string& device,
                  const std::vector<Measured>& all) {
   const bool show_batch = std::any_of(all.begin(), all.end(), [](const Measured& m) { return m.batch != 1; });
+  const bool show_scaling =
+      std::any_of(all.begin(), all.end(), [&](const Measured& m) { return m.threads != all.front().threads; });
   const auto decodes = [](const BenchRow& row) { return row.test.starts_with("tg"); };
   Table table;
   table.column("model");
@@ -62,6 +73,7 @@ Table make_table(const BenchArgs& args, const Model& model, const std::string& d
   if (show_batch) table.column("batch", Align::kRight);
   table.column("test");
   table.column("t/s", Align::kRight);
+  if (show_scaling) table.column("scaling", Align::kRight);
   table.column("of ceiling", Align::kRight);
   table.column("ceiling");
   if (show_batch) table.column("MB a token", Align::kRight);
@@ -70,8 +82,9 @@ Table make_table(const BenchArgs& args, const Model& model, const std::string& d
                                       human_count(model.parameters()), device == "cpu" ? "CPU" : device,
                                       fmt::format("{}", m.threads)};
     if (show_batch) cells.push_back(fmt::format("{}", m.batch));
-    cells.insert(cells.end(), {m.row.test, fmt::format("{:.2f} ± {:.2f}", m.row.mean, m.row.deviation),
-                               share_of_ceiling(m.row), m.row.ceiling_text});
+    cells.insert(cells.end(), {m.row.test, fmt::format("{:.2f} ± {:.2f}", m.row.mean, m.row.deviation)});
+    if (show_scaling) cells.push_back(scaling_text(m, all));
+    cells.insert(cells.end(), {share_of_ceiling(m.row), m.row.ceiling_text});
     if (show_batch) cells.push_back(decodes(m.row) ? fmt::format("{:.1f}", m.row.work / 1e6) : "-");
     table.row(cells);
   }

@@ -228,8 +228,9 @@ std::unique_ptr<Plan> make_plan(const Graph& graph, const Backend& backend, cons
   auto plan = std::make_unique<Plan>();
   plan->graph = graph;
   plan->limits = limits;
-  // Taps want every edge; the reference is what fused kernels are compared with.
-  if (!limits.keep_edges && backend.device()) fuse(&plan->graph, backend.table(), limits, backend.float_type());
+  // Taps want every edge; the reference, in double, is what merged kernels are compared with.
+  if (!limits.keep_edges && backend.float_type() == DType::kF32)
+    fuse(&plan->graph, backend.table(), limits, backend.float_type());
   select_kernels(backend, plan.get());
   verify(plan->graph);
   plan->device = backend.device();

@@ -7,24 +7,29 @@ namespace {
 
 constexpr int64_t kStrip = 1024;  // columns
 
-// Scratch a thread: three strips, or two and a whole row where its scale is known only at its end.
-QUAMBA2_INLINE int64_t strips_floats(const Operand& out) {
-  return 2 * kStrip + (out.format.dynamic ? padded(out.values.dim[1]) : kStrip);
+// Whether a row is encoded only when all of it is there.
+QUAMBA2_INLINE bool needs_whole_rows(const Operand& out, Rotation rotation) {
+  return out.format.dynamic || rotation != Rotation::kNone;
 }
-inline size_t strips_bytes(const Operand& out, int32_t threads) {
-  return static_cast<size_t>(strips_floats(out) * threads) * sizeof(float);
+// Scratch a thread: three strips, or two and a whole row.
+QUAMBA2_INLINE int64_t strips_floats(const Operand& out, Rotation rotation = Rotation::kNone) {
+  return 2 * kStrip + (needs_whole_rows(out, rotation) ? padded(out.values.dim[1]) : kStrip);
+}
+inline size_t strips_bytes(const Operand& out, int32_t threads, Rotation rotation = Rotation::kNone) {
+  return static_cast<size_t>(strips_floats(out, rotation) * threads) * sizeof(float);
 }
 
-// out = function(a, b) element by element.
+// out = function(a, b) element by element, then the rotation.
 template <class Function>
-inline void map_pairs(const Operand& a, const Operand& b, const Operand& out, const Stream& stream,
+inline void map_pairs(const Operand& a, const Operand& b, const Operand& out, Rotation rotation, const Stream& stream,
                       const Function& function) {
   const int64_t width = a.values.dim[1];
-  const bool whole = out.format.dynamic;
+  const bool whole = needs_whole_rows(out, rotation);
+  const Rotator rotator(rotation, width);
   split_rows(stream, a.values.dim[0], width, [&](int64_t begin, int64_t end, int thread) {
-    float* buffer = reinterpret_cast<float*>(stream.scratch) + strips_floats(out) * thread;
-    float* results = buffer + 2 * kStrip;
+    float* buffer = reinterpret_cast<float*>(stream.scratch) + strips_floats(out, rotation) * thread;
     for (int64_t t = begin; t < end; ++t) {
+      float* results = whole ? row_target(out, t, 0, buffer + 2 * kStrip) : buffer + 2 * kStrip;
       for (int64_t c = 0; c < width; c += kStrip) {
         const int64_t count = smaller(kStrip, width - c);
         const float* p = read_row(a, t, c, count, buffer);
@@ -35,18 +40,20 @@ inline void map_pairs(const Operand& a, const Operand& b, const Operand& out, co
             [&](int64_t i, int n) { store_n(target + i, function(load_n(p + i, n), load_n(q + i, n)), n); });
         if (!whole) write_row(out, t, c, count, target);
       }
-      if (whole) write_row(out, t, 0, width, results);
+      if (!whole) continue;
+      rotator.apply(results);
+      write_row(out, t, 0, width, results);
     }
   });
 }
 
 inline Verdict supports_gate(const GateArgs& a) {
-  if (a.rotation != Rotation::kNone) return {"needs the rotation as a step of its own"};
-  return {first_reason(refuse_whole_rows(a.y), refuse_whole_rows(a.z), refuse_whole_rows(a.out))};
+  return {first_reason(refuse_rotation(a.rotation, a.y.values.dim[1]), refuse_whole_rows(a.y), refuse_whole_rows(a.z),
+                       refuse_whole_rows(a.out))};
 }
-inline size_t gate_scratch(const GateArgs& a, int32_t threads) { return strips_bytes(a.out, threads); }
+inline size_t gate_scratch(const GateArgs& a, int32_t threads) { return strips_bytes(a.out, threads, a.rotation); }
 inline void run_gate(const GateArgs& a, const Stream& stream) {
-  map_pairs(a.y, a.z, a.out, stream, [](F32 y, F32 z) { return mul(y, silu(z)); });
+  map_pairs(a.y, a.z, a.out, a.rotation, stream, [](F32 y, F32 z) { return mul(y, silu(z)); });
 }
 
 inline Verdict supports_add(const AddArgs& a) {
@@ -54,7 +61,7 @@ inline Verdict supports_add(const AddArgs& a) {
 }
 inline size_t add_scratch(const AddArgs& a, int32_t threads) { return strips_bytes(a.out, threads); }
 inline void run_add(const AddArgs& a, const Stream& stream) {
-  map_pairs(a.a, a.b, a.out, stream, [](F32 x, F32 y) { return add(x, y); });
+  map_pairs(a.a, a.b, a.out, Rotation::kNone, stream, [](F32 x, F32 y) { return add(x, y); });
 }
 
 inline Verdict supports_convert(const ConvertArgs& a) {

@@ -118,23 +118,41 @@ inline void hadamard_row(const float* x, int64_t n, int m, const float* signs, f
       [&](int64_t j, int lanes) { core_columns(out + j, run, m, signs, lanes); });
 }
 
+// The transform behind a gate (ops/gate.h), of whole rows of `width` floats.
+struct Rotator {
+  int64_t width;
+  int core = 0;  // its order; 0: no transform
+  float signs[kLargestCore * kLargestCore];
+
+  Rotator(Rotation rotation, int64_t row_width) : width(row_width) {
+    if (rotation == Rotation::kNone) return;
+    core = hadamard_core_order(width);
+    if (core > 1) core_signs(core, rotation == Rotation::kTransposedHadamard, signs);
+  }
+  void apply(float* row) const {
+    if (core > 0) hadamard_row(row, width, core, signs, row);
+  }
+};
+inline const char* refuse_rotation(Rotation rotation, int64_t width) {
+  return rotation == Rotation::kNone || has_hadamard(width) ? nullptr
+                                                            : "needs a width of m * 2^k, m in {1, 12, 20, 28}";
+}
+
 inline Verdict supports_hadamard(const HadamardArgs& a) {
-  if (!has_hadamard(a.x.values.dim[1])) return {"needs a width of m * 2^k, m in {1, 12, 20, 28}"};
-  return {first_reason(refuse_whole_rows(a.x), refuse_whole_rows(a.out))};
+  return {first_reason(refuse_rotation(Rotation::kHadamard, a.x.values.dim[1]), refuse_whole_rows(a.x),
+                       refuse_whole_rows(a.out))};
 }
 inline size_t hadamard_scratch(const HadamardArgs& a, int32_t threads) {
   return row_buffers_bytes<1>(a.x.values.dim[1], threads);
 }
 inline void run_hadamard(const HadamardArgs& a, const Stream& stream) {
   const int64_t width = a.x.values.dim[1];
-  const int m = hadamard_core_order(width);
-  float signs[kLargestCore * kLargestCore];
-  if (m > 1) core_signs(m, a.transposed, signs);
+  const Rotator rotator(a.transposed ? Rotation::kTransposedHadamard : Rotation::kHadamard, width);
   split_rows(stream, a.x.values.dim[0], width, [&](int64_t begin, int64_t end, int thread) {
     float* buffer = row_buffers(stream, width, 1, thread);
     for (int64_t t = begin; t < end; ++t) {
       float* out = row_target(a.out, t, 0, buffer);
-      hadamard_row(read_row(a.x, t, 0, width, out), width, m, signs, out);
+      hadamard_row(read_row(a.x, t, 0, width, out), width, rotator.core, rotator.signs, out);
       write_row(a.out, t, 0, width, out);
     }
   });

@@ -12,11 +12,11 @@
 
 #include "backends/cpu/rows.inl.h"
 
+#include "backends/cpu/hadamard.inl.h"
+
 #include "backends/cpu/norm.inl.h"
 
 #include "backends/cpu/elementwise.inl.h"
-
-#include "backends/cpu/hadamard.inl.h"
 
 #include "backends/cpu/causal_conv1d.inl.h"
 

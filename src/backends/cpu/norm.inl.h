@@ -40,20 +40,25 @@ inline float inverse_rms(const float* x, int64_t n, double eps) {
   return 1.0f / __builtin_sqrtf(squares / static_cast<float>(n) + static_cast<float>(eps));
 }
 
-template <int kBuffers>
-inline size_t row_buffers_bytes(int64_t width, int32_t threads) {
-  return static_cast<size_t>(padded(width) * kBuffers * threads) * sizeof(float);
-}
-QUAMBA2_INLINE float* row_buffers(const Stream& stream, int64_t width, int count, int thread) {
-  return reinterpret_cast<float*>(stream.scratch) + padded(width) * count * thread;
-}
-
 inline Verdict supports_rms_norm(const RmsNormArgs& a) {
-  if (a.addend.values.rank > 0) return {"needs the sum as a step of its own"};
-  return {first_reason(refuse_whole_rows(a.x), refuse_whole_rows(a.out), refuse_parameters(a.weight))};
+  const char* sums = nullptr;
+  if (a.addend.values.rank > 0) {
+    sums = first_reason(refuse_rows(a.addend), refuse_rows(a.sum));
+    if (a.sum.values.dtype != DType::kF32) sums = "needs an f32 sum";
+  }
+  return {first_reason(refuse_whole_rows(a.x), refuse_whole_rows(a.out), refuse_parameters(a.weight), sums)};
 }
 inline size_t rms_norm_scratch(const RmsNormArgs& a, int32_t threads) {
   return row_buffers_bytes<2>(a.x.values.dim[1], threads);
+}
+// Row t of what is normed: x, or the sum, which is written on the way. buffers: 2 * padded(width).
+inline const float* normed_row(const RmsNormArgs& a, int64_t t, int64_t width, float* buffers) {
+  const float* x = read_row(a.x, t, 0, width, buffers);
+  if (a.addend.values.rank == 0) return x;
+  const float* y = read_row(a.addend, t, 0, width, buffers + padded(width));
+  auto* sum = static_cast<float*>(matrix_row(a.sum.values, t));
+  map_row(x, width, sum, [&](F32 v, int64_t i, int n) { return add(v, n == kLanes ? load(y + i) : load_n(y + i, n)); });
+  return sum;
 }
 inline void run_rms_norm(const RmsNormArgs& a, const Stream& stream) {
   const int64_t width = a.x.values.dim[1];
@@ -61,7 +66,7 @@ inline void run_rms_norm(const RmsNormArgs& a, const Stream& stream) {
   split_rows(stream, a.x.values.dim[0], width, [&](int64_t begin, int64_t end, int thread) {
     float* buffer = row_buffers(stream, width, 2, thread);
     for (int64_t t = begin; t < end; ++t) {
-      const float* x = read_row(a.x, t, 0, width, buffer);
+      const float* x = normed_row(a, t, width, buffer);
       float* out = row_target(a.out, t, 0, buffer + padded(width));
       const F32 r = broadcast(inverse_rms(x, width, a.eps));
       map_row(x, width, out, [&](F32 v, int64_t i, int n) { return mul(mul(v, r), parameter(weight, i, n, 1.0f)); });
@@ -98,7 +103,7 @@ inline void run_layer_norm(const LayerNormArgs& a, const Stream& stream) {
 }
 
 inline Verdict supports_gated_rms_norm(const GatedRmsNormArgs& a) {
-  if (a.rotation != Rotation::kNone) return {"needs the rotation as a step of its own"};
+  if (const char* reason = refuse_rotation(a.rotation, a.y.values.dim[1])) return {reason};
   if (a.groups < 1 || a.y.values.dim[1] % a.groups != 0) return {"needs channels divisible by groups"};
   return {first_reason(refuse_whole_rows(a.y), refuse_whole_rows(a.z), refuse_whole_rows(a.out),
                        refuse_parameters(a.weight))};
@@ -133,6 +138,7 @@ inline void gated_rms_norm_run(const GatedRmsNormArgs& a, int64_t t, int64_t beg
 // Rows are encoded whole: the scale of one may depend on all its groups.
 inline void run_gated_rms_norm(const GatedRmsNormArgs& a, const Stream& stream) {
   const int64_t all = a.y.values.dim[1], width = all / a.groups;
+  const Rotator rotator(a.rotation, all);
   split_rows(stream, a.y.values.dim[0], all, [&](int64_t begin, int64_t end, int thread) {
     float* buffer = reinterpret_cast<float*>(stream.scratch) + gated_rms_norm_floats(a) * thread;
     for (int64_t t = begin; t < end; ++t) {
@@ -140,6 +146,7 @@ inline void run_gated_rms_norm(const GatedRmsNormArgs& a, const Stream& stream) 
       for (int64_t g = 0; g < a.groups; ++g) {
         gated_rms_norm_run(a, t, g * width, width, buffer, out + g * width);
       }
+      rotator.apply(out);
       write_row(a.out, t, 0, all, out);
     }
   });

@@ -8,6 +8,15 @@ namespace {
 // How many floats a buffer for `width` numbers takes: rows start on cache lines.
 QUAMBA2_INLINE int64_t padded(int64_t width) { return round_up(width, 16); }
 
+// `count` buffers for rows in the scratch of a thread.
+template <int kBuffers>
+inline size_t row_buffers_bytes(int64_t width, int32_t threads) {
+  return static_cast<size_t>(padded(width) * kBuffers * threads) * sizeof(float);
+}
+QUAMBA2_INLINE float* row_buffers(const Stream& stream, int64_t width, int count, int thread) {
+  return reinterpret_cast<float*>(stream.scratch) + padded(width) * count * thread;
+}
+
 QUAMBA2_INLINE int64_t bytes_of(DType dtype) { return dtype == DType::kF32 ? 4 : dtype == DType::kI8 ? 1 : 2; }
 
 QUAMBA2_INLINE F32 load_any(const void* row, DType dtype, int64_t i) {
