@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include "api/engine_impl.h"
 #include "api/profile.h"
@@ -73,26 +74,58 @@ double measure_copy_bandwidth(Device* device) {
   return best;
 }
 
-// Of a device only what its memory moves; its peaks of arithmetic are not measured.
-void measure_ceilings(const Backend& backend, double touched, BenchReport* report) {
-  if (Device* device = backend.device()) {
-    report->memory_bandwidth = report->read_bandwidth = measure_copy_bandwidth(device);
-    return;
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+// What memory gives, measured before each repetition of a test: on a machine that others use too it changes with time, so
+// that one look at it, once, says little about the test. Of a device, which is ours alone, one look is enough.
+class Bandwidth {
+ public:
+  Bandwidth(const Backend& backend, double touched) {
+    if (Device* device = backend.device()) {
+      beyond_.push_back(measure_copy_bandwidth(device));
+      touched_ = beyond_;
+      return;
+    }
+    memory_.emplace(backend.stream().threads, kBeyondCaches);
+    buffer_.emplace(backend.stream().threads, static_cast<size_t>(touched));
+    measure();
   }
+  void measure() {
+    if (!memory_) return;
+    beyond_.push_back(memory_->measure());
+    touched_.push_back(buffer_->measure());
+  }
+  void forget() {
+    if (memory_) beyond_.clear(), touched_.clear();
+  }
+  double memory() const { return median(beyond_); }
+  double touched() const { return median(touched_); }
+
+ private:
+  std::optional<ReadProbe> memory_, buffer_;
+  std::vector<double> beyond_, touched_;
+};
+
+// Peaks of arithmetic; those of a device are not measured.
+void measure_peaks(const Backend& backend, BenchReport* report) {
+  if (backend.device()) return;
   const int threads = backend.stream().threads;
   report->fma_peak = measure_fma_peak(threads);
   report->int8_peak = measure_vnni_peak(threads);
-  report->memory_bandwidth = measure_read_bandwidth(threads, kBeyondCaches);
-  report->read_bandwidth = measure_read_bandwidth(threads, static_cast<size_t>(touched));
 }
 
-template <class Run>
-BenchRow time_row(const std::string& name, double tokens, const BenchOptions& options, ProgressScope* progress,
-                  Run run) {
+template <class Run, class Between>
+BenchRow time_row(const std::string& name, double tokens, const BenchOptions& options, ProgressScope* progress, Run run,
+                  Between between) {
   BenchRow row;
   row.test = name;
   if (options.warm_up) run();
   for (int r = 0; r < options.repetitions; ++r) {
+    between();
     const auto start = std::chrono::steady_clock::now();
     run();
     row.samples.push_back(tokens / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
@@ -115,12 +148,12 @@ void hold_against_peaks(const Work& work, const BenchReport& report, double toke
   if (integer > 0) row->ceiling_text = text("INT8 %.2f TOP/s, ", report.int8_peak / 1e12) + row->ceiling_text;
 }
 
-void hold_against_bandwidth(const Work& work, const BenchReport& report, int batch, BenchRow* row) {
+void hold_against_bandwidth(const Work& work, const Bandwidth& bandwidth, bool is_device, int batch, BenchRow* row) {
   // States are read and written.
   row->work = work.weight_bytes / batch + 2 * work.state_bytes;
-  row->ceiling = report.read_bandwidth / row->work;
-  row->memory_ceiling = report.memory_bandwidth / row->work;
-  row->ceiling_text = text(report.fma_peak == 0 ? "copy %.0f GB/s" : "read %.1f GB/s", report.read_bandwidth / 1e9);
+  row->ceiling = bandwidth.touched() / row->work;
+  row->memory_ceiling = bandwidth.memory() / row->work;
+  row->ceiling_text = text(is_device ? "copy %.0f GB/s" : "read %.1f GB/s", bandwidth.touched() / 1e9);
 }
 
 }  // namespace
@@ -135,8 +168,10 @@ BenchReport bench(Engine& engine, const BenchOptions& options) {
   const Work work = count_work(*executor);
   BenchReport report;
   report.machine = engine.description();
+  const Backend& backend = *engine.impl().backend;
+  measure_peaks(backend, &report);
   // On a buffer of the size that a step touches: a small model may live in a cache.
-  measure_ceilings(*engine.impl().backend, work.weight_bytes + 2 * work.state_bytes * options.batch, &report);
+  Bandwidth bandwidth(backend, work.weight_bytes + 2 * work.state_bytes * options.batch);
   const std::vector<int32_t> ids = random_ids(4096, engine.vocab_size());
   ProgressScope progress(
       "benchmarking", static_cast<int64_t>(options.prompts.size() + options.generations.size()) * options.repetitions);
@@ -146,7 +181,7 @@ BenchReport bench(Engine& engine, const BenchOptions& options) {
     if (prompt.empty()) continue;
     const auto tokens = static_cast<double>(n);
     report.rows.push_back(
-        time_row("pp" + std::to_string(n), tokens, options, &progress, [&] { read_prompt(executor, prompt); }));
+        time_row("pp" + std::to_string(n), tokens, options, &progress, [&] { read_prompt(executor, prompt); }, [] {}));
     hold_against_peaks(work, report, tokens, &report.rows.back());
     if (options.profile) {
       Profile profile(executor);
@@ -157,15 +192,19 @@ BenchReport bench(Engine& engine, const BenchOptions& options) {
   for (int64_t n : options.generations) {
     if (n < 1) continue;
     const double tokens = static_cast<double>(n) * options.batch;
-    report.rows.push_back(time_row("tg" + std::to_string(n), tokens, options, &progress,
-                                   [&] { decode(executor, ids, n, options.batch); }));
-    hold_against_bandwidth(work, report, options.batch, &report.rows.back());
+    bandwidth.forget();
+    report.rows.push_back(time_row(
+        "tg" + std::to_string(n), tokens, options, &progress, [&] { decode(executor, ids, n, options.batch); },
+        [&] { bandwidth.measure(); }));
+    hold_against_bandwidth(work, bandwidth, backend.device() != nullptr, options.batch, &report.rows.back());
     if (options.profile) {
       Profile profile(executor);
       decode(executor, ids, n, options.batch);
       profile.report(report.rows.back().test, n, options.batch, &report.kernels);
     }
   }
+  report.memory_bandwidth = bandwidth.memory();
+  report.read_bandwidth = bandwidth.touched();
   return report;
 }
 

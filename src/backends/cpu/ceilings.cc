@@ -36,19 +36,24 @@ double best_rate(int threads, double work, const Function& function) {
 
 }  // namespace
 
-double measure_read_bandwidth(int threads, size_t bytes) {
-  const size_t part = bytes / static_cast<size_t>(threads) / 4096 * 4096;
-  AlignedBuffer buffer(std::max<size_t>(part, 4096) * static_cast<size_t>(threads));
-  const char* data = static_cast<const char*>(buffer.data());
-  std::fill_n(static_cast<char*>(buffer.data()), buffer.size(), static_cast<char>(1));
-  const size_t share = buffer.size() / static_cast<size_t>(threads);
-  const int64_t repeats = std::max<int64_t>(1, static_cast<int64_t>((1 << 22) / buffer.size()));
-  return best_rate(threads, static_cast<double>(buffer.size()) * static_cast<double>(repeats), [&](int index) {
+ReadProbe::ReadProbe(int threads, size_t bytes)
+    : threads_(threads),
+      share_(std::max<size_t>(bytes / static_cast<size_t>(threads) / 4096 * 4096, 4096)),
+      buffer_(share_ * static_cast<size_t>(threads)) {
+  std::fill_n(static_cast<char*>(buffer_.data()), buffer_.size(), static_cast<char>(1));
+}
+
+double ReadProbe::measure() const {
+  const char* data = static_cast<const char*>(buffer_.data());
+  const int64_t repeats = std::max<int64_t>(1, static_cast<int64_t>((1 << 22) / buffer_.size()));
+  return best_rate(threads_, static_cast<double>(buffer_.size()) * static_cast<double>(repeats), [&](int index) {
     for (int64_t i = 0; i < repeats; ++i) {
-      sink = loops().read(data + static_cast<size_t>(index) * share, static_cast<int64_t>(share));
+      sink = loops().read(data + static_cast<size_t>(index) * share_, static_cast<int64_t>(share_));
     }
   });
 }
+
+double measure_read_bandwidth(int threads, size_t bytes) { return ReadProbe(threads, bytes).measure(); }
 
 double measure_fma_peak(int threads) {
   constexpr int64_t kRounds = 100000;

@@ -4,10 +4,22 @@
 
 #include <cstddef>
 
+#include "base/memory.h"
+
 namespace quamba2 {
 
-// Bytes a second that `threads` threads read from one buffer of `bytes`, each its part, again and again: small buffers
-// measure caches. Best of several rounds.
+// Reads one buffer of `bytes` with `threads` threads, each its part, again and again: small buffers measure caches. It is kept,
+// so that reading can be measured between other measurements: what memory gives on a shared machine changes with time.
+class ReadProbe {
+ public:
+  ReadProbe(int threads, size_t bytes);
+  double measure() const;  // bytes a second, best of several rounds
+
+ private:
+  int threads_;
+  size_t share_;  // bytes a thread
+  AlignedBuffer buffer_;
+};
 double measure_read_bandwidth(int threads, size_t bytes);
 
 // f32 operations a second (a fused multiply-add counts two) of the best level.
