@@ -39,9 +39,9 @@ std::vector<int64_t> without_zero(std::vector<int64_t> list) {
 // A working set that a cache holds is faster than memory: then both shares are of interest.
 std::string share_of_ceiling(const BenchRow& row) {
   if (row.ceiling <= 0) return "-";
-  std::string out = fmt::format("{:.0f} %", 100 * row.mean / row.ceiling);
+  std::string out = fmt::format("{:.0f} %", 100 * row.share);
   if (row.memory_ceiling > 0 && row.memory_ceiling < 0.8 * row.ceiling) {
-    out += fmt::format(" (memory {:.0f} %)", 100 * row.mean / row.memory_ceiling);
+    out += fmt::format(" (memory {:.0f} %)", 100 * row.memory_share);
   }
   return out;
 }
@@ -122,6 +122,7 @@ std::string rows_json(const Model& model, const BenchReport& report, const std::
     json.field("parameters", model.parameters()).field("threads", m.threads).field("batch", m.batch);
     json.field("test", m.row.test).field("tokens_per_second", m.row.mean).field("deviation", m.row.deviation);
     json.field("samples", m.row.samples).field("ceiling", m.row.ceiling).field("ceiling_text", m.row.ceiling_text);
+    json.field("share", m.row.share).field("memory_share", m.row.memory_share);
     json.field("work_per_token", m.row.work).field("read_bandwidth", report.read_bandwidth);
     json.field("memory_bandwidth", report.memory_bandwidth);
     json.field("fma_peak", report.fma_peak).field("int8_peak", report.int8_peak).close();

@@ -64,9 +64,11 @@ struct BenchRow {
   double mean = 0, deviation = 0;  // tokens a second
   std::vector<double> samples;
   double ceiling = 0;         // tokens a second that the measured ceiling allows
+  double share = 0;           // of the ceiling; tg: median over repetitions, each beside what was measured before it
   std::string ceiling_text;   // "read 24.1 GB/s", "FMA 210 GFLOP/s"
   double memory_ceiling = 0;  // tg: what main memory allows, where the ceiling is a cache's
-  double work = 0;            // bytes a token (tg), operations a token (pp)
+  double memory_share = 0;
+  double work = 0;  // bytes a token (tg), operations a token (pp)
 };
 
 // What a kernel takes of a test: all steps that it runs together.

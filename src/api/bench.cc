@@ -104,8 +104,18 @@ class Bandwidth {
   }
   double memory() const { return median(beyond_); }
   double touched() const { return median(touched_); }
+  // Medians over repetitions of `samples` tokens a second at `work` bytes each, as shares of what was measured before them.
+  double memory_share(const std::vector<double>& samples, double work) const { return share(samples, work, beyond_); }
+  double touched_share(const std::vector<double>& samples, double work) const { return share(samples, work, touched_); }
 
  private:
+  static double share(const std::vector<double>& samples, double work, const std::vector<double>& rates) {
+    std::vector<double> shares;
+    for (size_t i = 0; i < samples.size(); ++i)
+      shares.push_back(samples[i] * work / rates[std::min(i, rates.size() - 1)]);
+    return median(shares);
+  }
+
   std::optional<ReadProbe> memory_, buffer_;
   std::vector<double> beyond_, touched_;
 };
@@ -144,6 +154,7 @@ void hold_against_peaks(const Work& work, const BenchReport& report, double toke
   row->work = integer + real;
   if (report.fma_peak == 0) return;
   row->ceiling = 1.0 / (integer / report.int8_peak + real / report.fma_peak);
+  row->share = row->mean / row->ceiling;
   row->ceiling_text = text("FMA %.0f GFLOP/s", report.fma_peak / 1e9);
   if (integer > 0) row->ceiling_text = text("INT8 %.2f TOP/s, ", report.int8_peak / 1e12) + row->ceiling_text;
 }
@@ -153,6 +164,8 @@ void hold_against_bandwidth(const Work& work, const Bandwidth& bandwidth, bool i
   row->work = work.weight_bytes / batch + 2 * work.state_bytes;
   row->ceiling = bandwidth.touched() / row->work;
   row->memory_ceiling = bandwidth.memory() / row->work;
+  row->share = bandwidth.touched_share(row->samples, row->work);
+  row->memory_share = bandwidth.memory_share(row->samples, row->work);
   row->ceiling_text = text(is_device ? "copy %.0f GB/s" : "read %.1f GB/s", bandwidth.touched() / 1e9);
 }
 
