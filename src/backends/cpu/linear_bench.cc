@@ -36,12 +36,16 @@ void run_case(const Case& c, const Kernel<LinearArgs>& row, int32_t inner, int32
     ThreadPool pool(threads);
     const double one = static_cast<double>(bytes) / best_time(row, bench.args, 1, pool);
     const double reading = measure_read_bandwidth(threads, bytes);
-    const double few = best_time(row, bench.args, 4, pool) * static_cast<double>(one) / static_cast<double>(bytes);
+    std::string few;
+    for (const int tokens : {2, 4, 8, 16, 32}) {
+      few += fmt::format(" {:.1f}", best_time(row, bench.args, tokens, pool) * one / static_cast<double>(bytes));
+    }
     const double operations = 2.0 * kTokens * inner * outputs;
     const double many = operations / best_time(row, bench.args, kTokens, pool);
     const double peak = c.integer_activations ? measure_vnni_peak(threads) : measure_fma_peak(threads);
     fmt::print(
-        "{:24} K {:5} N {:6} {} thr | T 1: {:6.1f} GB/s of {:6.1f} ({:3.0f} %) | T 4: {:4.2f} x | T {}: {:7.1f} G/s of "
+        "{:24} K {:5} N {:6} {} thr | T 1: {:6.1f} GB/s of {:6.1f} ({:3.0f} %) | T 2 4 8 16 32:{} x | T {}: {:7.1f} "
+        "G/s of "
         "{:7.1f} ({:3.0f} %) | prepare {:.0f} ms\n",
         row.name, inner, outputs, threads, one * 1e-9, reading * 1e-9, 100 * one / reading, few, kTokens, many * 1e-9,
         peak * 1e-9, 100 * many / peak, prepare * 1e3);

@@ -157,9 +157,9 @@ inline void expand_panel(const PackedPanels& panels, const char* panel, char* to
   }
 }
 
-// One token, packed to a [K / 16][kDotWords][4].
-inline void packed_pack_row(const Operand& x, int64_t inner, uint32_t* a) {
-  const int8_t* from = static_cast<const int8_t*>(x.values.data);
+// Token t, packed to a [K / 16][kDotWords][4].
+inline void packed_pack_row(const Operand& x, int64_t t, int64_t inner, uint32_t* a) {
+  const int8_t* from = static_cast<const int8_t*>(x.values.data) + t * x.values.stride[0];
   for (int64_t i = 0; i < inner / 4; ++i) {
     uint32_t words[kDotWords];
     dot_pack(load_as<uint32_t>(from, i), words);
@@ -167,15 +167,16 @@ inline void packed_pack_row(const Operand& x, int64_t inner, uint32_t* a) {
   }
 }
 
-// kHalves half panels times one token: sums of channels, in order, with their start.
-template <int kHalves>
+// kHalves half panels times kTokens tokens, `words` words of `a` apart: sums of channels, in order, with their start. Codes are
+// looked up once for all tokens.
+template <int kHalves, int kTokens>
 QUAMBA2_INLINE void packed_sums(const PackedPanels& panels, const char* panel, int first_half, const uint32_t* a,
-                                I32 (&total)[kHalves]) {
-  I32 sum[kHalves][4];
-#pragma GCC unroll 2
-  for (int h = 0; h < kHalves; ++h) {
+                                int64_t words, I32 (&total)[kTokens][kHalves]) {
+  I32 sum[kTokens][kHalves][4];
 #pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v) sum[h][v] = broadcast(int32_t{0});
+  for (int t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 8
+    for (int v = 0; v < 4 * kHalves; ++v) sum[t][v / 4][v % 4] = broadcast(int32_t{0});
   }
   for (int64_t g = 0; g < panels.groups; ++g) {
     I32 table[kHalves][4];
@@ -186,7 +187,12 @@ QUAMBA2_INLINE void packed_sums(const PackedPanels& panels, const char* panel, i
     }
     const int64_t end = smaller(panels.blocks, (g + 1) * panels.group / kRunCodes);
     for (int64_t b = g * panels.group / kRunCodes; b < end; ++b) {
-      const DotRun x_low = dot_run(a + 8 * b * kDotWords), x_high = dot_run(a + (8 * b + 4) * kDotWords);
+      DotRun x_low[kTokens], x_high[kTokens];
+#pragma GCC unroll 4
+      for (int t = 0; t < kTokens; ++t) {
+        x_low[t] = dot_run(a + t * words + 8 * b * kDotWords);
+        x_high[t] = dot_run(a + t * words + (8 * b + 4) * kDotWords);
+      }
       const int32_t* codes = panels.codes(panel, b) + first_half * 4 * kLanes;
 #pragma GCC unroll 8
       for (int line = 0; line < kHalves * 4 * kLanes * 4 / 64; ++line)  // memory is far: the hardware stops at pages
@@ -196,41 +202,71 @@ QUAMBA2_INLINE void packed_sums(const PackedPanels& panels, const char* panel, i
 #pragma GCC unroll 4
         for (int v = 0; v < 4; ++v) {
           const RunValues w = look_up_runs(table[h][v], load(codes + (h * 4 + v) * kLanes));
-          sum[h][v] = dot_runs(sum[h][v], x_low, dot_run_of(w.low));
-          sum[h][v] = dot_runs(sum[h][v], x_high, dot_run_of(w.high));
+          const DotRun low = dot_run_of(w.low), high = dot_run_of(w.high);
+#pragma GCC unroll 4
+          for (int t = 0; t < kTokens; ++t) {
+            sum[t][h][v] = dot_runs(sum[t][h][v], x_low[t], low);
+            sum[t][h][v] = dot_runs(sum[t][h][v], x_high[t], high);
+          }
         }
       }
     }
   }
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 2
-  for (int h = 0; h < kHalves; ++h) {
-    transpose_runs(sum[h]);
-    total[h] = add(add(add(sum[h][0], sum[h][1]), add(sum[h][2], sum[h][3])),
-                   load(dot_start(panel) + (first_half + h) * kLanes));
+    for (int h = 0; h < kHalves; ++h) {
+      I32(&s)[4] = sum[t][h];
+      transpose_runs(s);
+      const I32 start = load(dot_start(panel) + (first_half + h) * kLanes);
+      total[t][h] = add(add(add(s[0], s[1]), add(s[2], s[3])), start);
+    }
   }
 }
 
-inline void packed_gemv(const LinearArgs& args, const PackedPanels& panels, float x_scale, const Stream& stream) {
+// Tokens [t, t + kTokens) times panel p, to the output.
+template <int kTokens>
+inline void packed_tile(const LinearArgs& args, const PackedPanels& panels, int64_t p, int64_t t, const uint32_t* a,
+                        int64_t words, const DotScales& x_scales) {
+  // Tables take four registers a half, sums as many a half and token.
+  constexpr int kHalves = kTokens <= 2 && kRegisters == 32 ? 2 : 1;
+  const char* panel = static_cast<const char*>(args.prepared) + p * panels.panel_bytes;
+  alignas(64) float tile[kTokens * kTileColumns + kLanes];
+  for (int first = 0; first < 2; first += kHalves) {
+    I32 total[kTokens][kHalves];
+    packed_sums<kHalves, kTokens>(panels, panel, first, a + t * words, words, total);
+#pragma GCC unroll 4
+    for (int i = 0; i < kTokens; ++i) {
+#pragma GCC unroll 2
+      for (int h = 0; h < kHalves; ++h) {
+        const F32 scale = mul(broadcast(x_scales.of(t + i)), load(dot_scale(panel) + (first + h) * kLanes));
+        store(tile + i * kTileColumns + (first + h) * kLanes, mul(to_f32(total[i][h]), scale));
+      }
+    }
+  }
+  const int64_t first_column = p * kTileColumns;
+  store_tile(args, t, kTokens, first_column, smaller<int64_t>(kTileColumns, panels.outputs - first_column), tile,
+             kTileColumns);
+}
+
+// Up to so many tokens look codes up as they go, kPackedTokens at a time; more are worth a panel that is expanded for all
+// (measured where the two cross).
+constexpr int kPackedTokens = kRegisters == 32 ? 4 : kDotWords == 1 ? 2 : 1;
+constexpr int64_t kMostPackedTokens = kPackedTokens == 1 ? 1 : kDotIsOne ? 24 : 8;
+
+inline void packed_few_tokens(const LinearArgs& args, const PackedPanels& panels, int64_t tokens,
+                              const DotScales& x_scales, const Stream& stream) {
   uint32_t* a = reinterpret_cast<uint32_t*>(stream.scratch);
-  packed_pack_row(args.x, panels.inner, a);
+  const int64_t words = panels.inner / 4 * kDotWords;
+  for (int64_t t = 0; t < tokens; ++t) packed_pack_row(args.x, t, panels.inner, a + t * words);
   run_parallel(stream, [&](int index) {
-    constexpr int kHalves = kRegisters == 32 ? 2 : 1;  // tables and sums take four registers each a half
     const Share share = share_of(panels.count, index, stream.threads);
     for (int64_t p = share.begin; p < share.end; ++p) {
-      const char* panel = static_cast<const char*>(args.prepared) + p * panels.panel_bytes;
-      alignas(64) float tile[kTileColumns + kLanes];
-      for (int first = 0; first < 2; first += kHalves) {
-        I32 total[kHalves];
-        packed_sums<kHalves>(panels, panel, first, a, total);
-#pragma GCC unroll 2
-        for (int h = 0; h < kHalves; ++h) {
-          const F32 scale = mul(broadcast(x_scale), load(dot_scale(panel) + (first + h) * kLanes));
-          store(tile + (first + h) * kLanes, mul(to_f32(total[h]), scale));
-        }
-      }
-      const int64_t first_column = p * kTileColumns;
-      store_tile(args, 0, 1, first_column, smaller<int64_t>(kTileColumns, panels.outputs - first_column), tile,
-                 kTileColumns);
+      int64_t t = 0;
+      for (; t + kPackedTokens <= tokens; t += kPackedTokens)
+        packed_tile<kPackedTokens>(args, panels, p, t, a, words, x_scales);
+      for (; t + 2 <= tokens; t += 2) packed_tile<2>(args, panels, p, t, a, words, x_scales);
+      if (t < tokens) packed_tile<1>(args, panels, p, t, a, words, x_scales);
     }
   });
 }
@@ -257,7 +293,7 @@ inline void run_linear_w4a8(const LinearArgs& args, const Stream& stream) {
   const PackedPanels panels(args.weight);
   const int64_t tokens = args.x.values.dim[0];
   const DotScales x_scales(args.x);
-  if (tokens == 1) return packed_gemv(args, panels, x_scales.of(0), stream);
+  if (tokens <= kMostPackedTokens) return packed_few_tokens(args, panels, tokens, x_scales, stream);
   const DotPanels expanded(args.weight);
   const int64_t rows_bytes = round_up(dot_rows_bytes(args), 64);
   dot_gemm(args, expanded, tokens, x_scales, stream, [&](int index) {
