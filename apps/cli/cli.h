@@ -45,11 +45,12 @@ enum : unsigned { kThreads = 1, kDevice = 2, kJson = 4, kTokenizer = 8 };
 // A verb under `parent`: `example` closes its help; `offered` says which common options it has besides -q, -v, --color.
 CLI::App* add_verb(Program* program, CLI::App* parent, const std::string& name, const std::string& group,
                    const std::string& summary, const std::string& example, unsigned offered);
-// Makes `run` the action where the verb is on the command line; `options` lives as long as the tree.
+// Makes `run` the action where the verb is the last one on the command line; `options` lives as long as the tree.
 template <class Options>
 void set_action(Program* program, CLI::App* verb, std::shared_ptr<Options> options,
                 int (*run)(Session&, const Options&)) {
-  verb->callback([program, options, run] {
+  verb->callback([program, verb, options, run] {
+    if (!verb->get_subcommands().empty()) return;  // of that verb the callback came before
     program->action = [options, run](Session& session) { return run(session, *options); };
   });
 }
@@ -81,6 +82,7 @@ void add_serve_verb(Program* program);
 void add_eval_verbs(Program* program);
 void add_eval_tasks_verb(Program* program, CLI::App* eval);
 void add_bench_verb(Program* program);
+void add_bench_serve_verb(Program* program, CLI::App* bench);
 void add_report_verb(Program* program);
 void add_random_verb(Program* program);
 void add_search_verbs(Program* program);

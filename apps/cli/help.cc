@@ -45,7 +45,8 @@ bool has_verbs(const CLI::App* app) {
 std::string usage(const CLI::App* app) {
   std::string out = "quamba2";
   if (!path_of(app).empty()) out += " " + path_of(app);
-  if (has_verbs(app)) return out + " VERB [OPTIONS]";
+  const auto of_place = [](const CLI::Option* option) { return option->get_positional(); };
+  if (has_verbs(app) && app->get_options(of_place).empty()) return out + " VERB [OPTIONS]";
   for (const CLI::Option* option : app->get_options()) {
     if (option->get_positional()) {
       const std::string name = option->get_name(true) + (option->get_items_expected_max() > 1 ? "..." : "");

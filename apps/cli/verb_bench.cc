@@ -213,6 +213,7 @@ void add_bench_verb(Program* program) {
       "Example:\n  quamba2 bench mamba2-130m-w4a16 -p 128,512 -n 128 -t 1,2\n\n"
       "LIST is 128,512, or a range as 128-512+128 or 1-8*2; lists multiply.");
   set_action(program, verb, args, bench_verb);
+  add_bench_serve_verb(program, verb);
 }
 
 }  // namespace quamba2::cli

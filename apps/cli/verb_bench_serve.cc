@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+// bench serve: a load of requests on a server, in the block that vLLM prints.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <thread>
+
+#include "../load/load_report.h"
+#include "../server/server.h"
+#include "cli.h"
+#include "input.h"
+#include "interrupt.h"
+#include "json.h"
+
+namespace quamba2::cli {
+namespace {
+
+// Where a server does not say how many ids its tokenizer has: these all have.
+constexpr int64_t kIdsOfEveryTokenizer = 1000;
+constexpr int kOfflineRuns = 3;
+
+struct BenchServeArgs {
+  std::string model, url, api_key, prompts, input = "128", output = "128";
+  int concurrency = 0, slots = 0, chunk = 256;
+  int64_t requests = 128, memory_every = 0, seed = 0;
+  double rate = 0, temperature = 0, patience = 300;
+  bool no_offline = false;
+
+  int at_a_time() const { return concurrency > 0 ? concurrency : rate > 0 ? 0 : 16; }
+};
+
+// A server of our own on the loopback, with a thread.
+class OwnServer {
+ public:
+  OwnServer(const Session& s, const BenchServeArgs& args)
+      : server_(args.model, service_options(s, args), server_options(args)),
+        thread_([this] { server_.run([this] { return stop_.load(); }); }) {}
+  ~OwnServer() {
+    stop_ = true;
+    thread_.join();
+  }
+  std::string address() const { return server_.address(); }
+  const Engine& engine() const { return server_.engine(); }
+
+ private:
+  static ServiceOptions service_options(const Session& s, const BenchServeArgs& args) {
+    ServiceOptions o;
+    o.device = s.common.device;
+    o.threads = thread_count(s.common);
+    o.tokenizer = s.common.tokenizer;
+    o.slots = args.slots > 0 ? args.slots : std::max(args.at_a_time(), 16);
+    o.chunk = args.chunk;
+    o.max_waiting = static_cast<int>(std::min<int64_t>(args.requests, 1 << 20));
+    return o;
+  }
+  static server::ServerOptions server_options(const BenchServeArgs& args) {
+    server::ServerOptions o;
+    o.port = 0;
+    o.api_key = args.api_key;
+    o.version = QUAMBA2_VERSION;
+    o.max_connections = static_cast<int>(std::min<int64_t>(args.requests, 1 << 16)) + 64;
+    o.shutdown_time = std::chrono::milliseconds(0);
+    return o;
+  }
+
+  std::atomic<bool> stop_ = false;
+  server::Server server_;
+  std::thread thread_;
+};
+
+void check_arguments(const BenchServeArgs& args) {
+  const auto refuse = [](const char* what, const char* why, const char* hint) {
+    throw Error(ErrorCode::kUsage, what, "bench serve", why, hint);
+  };
+  if (args.model.empty() == args.url.empty()) {
+    refuse(args.url.empty() ? "no server" : "two servers",
+           "it measures one: that of a MODEL, started here, or one that runs", "give MODEL or --url URL");
+  }
+  if (args.rate > 0 && args.concurrency > 0)
+    refuse("two kinds of load", "requests come at a rate, or so many are under way", "give --rate or --concurrency");
+}
+
+// What decoding alone reaches with as many sequences as the load has, without a server. Samples in tokens a second.
+std::vector<double> offline_decode(const Session& s, const BenchServeArgs& args, int64_t tokens) {
+  EngineOptions of_engine = engine_options(s.common);
+  of_engine.max_sequences = args.at_a_time();
+  Engine engine = Engine::load(args.model, of_engine);
+  BenchOptions options;
+  options.prompts = {};
+  options.generations = {tokens};
+  options.batch = args.at_a_time();
+  options.repetitions = kOfflineRuns;
+  return bench(engine, options).rows.at(0).samples;
+}
+
+struct Outcome {
+  load::LoadReport report;
+  std::string server, model;
+  std::vector<double> offline;  // samples, before and after
+  double offline_median() const { return load::distribution(offline).median; }
+};
+
+void put_load(Session& s, const BenchServeArgs& args, const std::string& url, Outcome* out) {
+  load::LoadOptions options;
+  options.server = load::parse_endpoint(url, "--url");
+  options.server.api_key = args.api_key;
+  if (const char* key = std::getenv("OPENAI_API_KEY"); key && args.api_key.empty() && !args.url.empty())
+    options.server.api_key = key;
+  options.concurrency = args.at_a_time();
+  options.timed = args.rate > 0;
+  options.patience = args.patience;
+  options.memory_every = static_cast<size_t>(args.memory_every);
+  const load::ServerFacts facts = load::ask_server(options.server);
+  load::WorkloadOptions work;
+  work.requests = args.requests;
+  work.input = load::parse_length_range(args.input, "--input-len");
+  work.output = load::parse_length_range(args.output, "--output-len");
+  if (!args.prompts.empty()) work.prompts = load::prompts_of_lines(read_input(args.prompts, "--prompts"), "--prompts");
+  work.vocab_size = facts.vocab_size > 0 ? facts.vocab_size : kIdsOfEveryTokenizer;
+  work.temperature = args.temperature;
+  work.rate = args.rate;
+  work.seed = static_cast<uint64_t>(args.seed);
+  work.model = facts.model;
+  const auto requests = load::make_workload(work);
+  const auto result = load::run_load(
+      options, requests, [] { return interrupted() != 0; },
+      [&](size_t done) { s.progress.report("requests", static_cast<int64_t>(done), args.requests); });
+  if (interrupted()) throw Error(ErrorCode::kInterrupted, "interrupted", "", "");
+  out->server = url;
+  out->model = facts.model;
+  out->report = load::summarize(result, static_cast<size_t>(args.at_a_time()));
+}
+
+// The machine may be busier at one time than at another: the offline figure is taken before and after.
+Outcome measure(Session& s, const BenchServeArgs& args) {
+  Outcome out;
+  if (!args.url.empty()) {
+    put_load(s, args, args.url, &out);
+    return out;
+  }
+  const int64_t tokens = load::parse_length_range(args.output, "--output-len").most;
+  const bool offline = !args.no_offline && args.at_a_time() > 0;
+  if (offline) out.offline = offline_decode(s, args, tokens);
+  {
+    const OwnServer server(s, args);
+    put_load(s, args, server.address(), &out);
+  }
+  if (offline) {
+    const std::vector<double> after = offline_decode(s, args, tokens);
+    out.offline.insert(out.offline.end(), after.begin(), after.end());
+  }
+  return out;
+}
+
+void put(Json* json, const char* name, const load::Distribution& d) {
+  json->key(name).open_object().field("count", static_cast<int64_t>(d.count)).field("mean", d.mean);
+  json->field("median", d.median).field("p99", d.p99).field("max", d.max).close();
+}
+
+std::string outcome_json(const BenchServeArgs& args, const Outcome& o) {
+  const load::LoadReport& r = o.report;
+  Json json;
+  json.open_object().field("version", QUAMBA2_VERSION).field("server", o.server).field("model", o.model);
+  json.field("requests", args.requests).field("concurrency", args.at_a_time()).field("rate", args.rate);
+  json.field("input_len", args.input).field("output_len", args.output).field("seed", args.seed);
+  json.field("successful", static_cast<int64_t>(r.good)).field("failed", static_cast<int64_t>(r.failed));
+  json.key("failures").open_object();
+  for (const auto& [why, count] : r.failures) json.field(why, static_cast<int64_t>(count));
+  json.close().field("seconds", r.seconds).field("input_tokens", r.input_tokens);
+  json.field("output_tokens", r.output_tokens).field("requests_per_second", r.requests_a_second());
+  json.field("output_tokens_per_second", r.output_rate());
+  put(&json, "ttft_seconds", r.first_token);
+  put(&json, "tpot_seconds", r.per_token);
+  put(&json, "itl_seconds", r.between);
+  put(&json, "e2e_seconds", r.whole);
+  put(&json, "health_seconds", r.health);
+  json.field("health_failures", r.health_failures);
+  json.key("window").open_object().field("seconds", r.window.seconds);
+  json.field("streams", static_cast<int64_t>(r.window.streams)).field("tokens_per_second", r.window_rate());
+  json.field("least_tokens", r.window.least).field("most_tokens", r.window.most).close();
+  json.key("memory").open_array();
+  for (const auto& [done, bytes] : r.memory)
+    json.open_object().field("requests", static_cast<int64_t>(done)).field("resident_bytes", bytes).close();
+  json.close();
+  if (!o.offline.empty()) {
+    json.field("offline_tokens_per_second", o.offline_median()).field("offline_samples", o.offline);
+    json.field("of_offline", r.output_rate() / o.offline_median());
+    json.field("window_of_offline", r.window_rate() / o.offline_median());
+  }
+  return json.close().text();
+}
+
+int bench_serve(Session& s, const BenchServeArgs& args) {
+  check_arguments(args);
+  const Outcome o = measure(s, args);
+  const load::LoadReport& r = o.report;
+  if (s.common.json) {
+    s.out.write(outcome_json(args, o));
+  } else {
+    s.out.write(load::report_text(r, args.at_a_time(), args.rate));
+    if (!o.offline.empty()) {
+      const double offline = o.offline_median();
+      s.out.write(fmt::format("{} sequences decoded offline: {:.2f} tok/s; the server reaches {:.1f} %",
+                              args.at_a_time(), offline, 100 * r.output_rate() / offline));
+      if (r.window.seconds > 0)
+        s.out.write(fmt::format(", {:.1f} % while all streams grow", 100 * r.window_rate() / offline));
+      s.out.write("\n");
+    }
+  }
+  if (r.good > 0) return 0;
+  throw Error(ErrorCode::kRuntime, "no request succeeded", o.server,
+              r.failures.empty() ? "none was sent" : r.failures.begin()->first, "see the server's own messages");
+}
+
+void add_load_options(CLI::App* verb, BenchServeArgs* args) {
+  at_least(verb->add_option("--concurrency", args->concurrency, "requests at a time (default 16)"), 1);
+  verb->add_option("--rate", args->rate, "instead: requests a second, at random moments (Poisson)")
+      ->option_text("R")
+      ->check(CLI::Range(1e-3, 1e6));
+  at_least(verb->add_option("--num-requests", args->requests, "how many in all (default 128)"), 1);
+  verb->add_option("--input-len", args->input, "tokens of random prompts: 128, or a range as 64-256 (default 128)")
+      ->option_text("LENGTH");
+  verb->add_option("--output-len", args->output, "tokens to generate, alike (default 128)")->option_text("LENGTH");
+  verb->add_option("--prompts", args->prompts, "file with a prompt a line, instead of random ones")
+      ->option_text("FILE");
+  verb->add_option("--temperature", args->temperature, "of the requests (default 0: greedy)")
+      ->option_text("T")
+      ->check(CLI::Range(0.0, 100.0));
+  at_least(verb->add_option("--seed", args->seed, "the same seed gives the same load (default 0)"), 0);
+  verb->add_option("--patience", args->patience, "seconds without a byte until a request has failed (default 300)")
+      ->option_text("S")
+      ->check(CLI::Range(0.001, 1e6));
+  at_least(verb->add_option("--memory-every", args->memory_every,
+                            "ended requests between two looks at the server's memory (default 0: none)"),
+           0);
+}
+
+}  // namespace
+
+void add_bench_serve_verb(Program* program, CLI::App* bench) {
+  auto args = std::make_shared<BenchServeArgs>();
+  CLI::App* verb = add_verb(program, bench, "serve", "Verbs", "measure a server under load", "",
+                            kDevice | kThreads | kTokenizer | kJson);
+  verb->add_option("MODEL", args->model, "model to serve on the loopback: a directory, or org/name");
+  verb->add_option("--url", args->url, "instead: a server that runs, as http://127.0.0.1:8000")->option_text("URL");
+  verb->add_option("--api-key", args->api_key, "key of that server (default: OPENAI_API_KEY)")->option_text("KEY");
+  add_load_options(verb, args.get());
+  const auto own = [&](CLI::Option* option) { return option->group("The server of MODEL"); };
+  own(at_least(verb->add_option("--slots", args->slots, "texts that grow at a time (default: as --concurrency)"), 1));
+  own(at_least(verb->add_option("--chunk", args->chunk, "tokens of a prompt read at a time (default 256)"), 1));
+  own(verb->add_flag("--no-offline", args->no_offline, "do not decode as many sequences without a server beside it"));
+  verb->footer(
+      "Example:\n  quamba2 bench serve mamba2-130m-w4a8 --concurrency 256 --num-requests 256\n"
+      "  quamba2 bench serve --url http://127.0.0.1:8000 --rate 4 --input-len 64-512");
+  set_action(program, verb, args, bench_serve);
+}
+
+}  // namespace quamba2::cli
