@@ -11,6 +11,7 @@ struct CpuFeatures {
   bool avx512 = false;       // F, BW, DQ, VL
   bool avx512_vnni = false;  // vpdpbusd
   bool avx512_bf16 = false;
+  bool amx_int8 = false;     // tiles of i8, and AVX-512 with VNNI; the operating system lets this process use them
   bool arm_dotprod = false;  // SDOT
   bool arm_i8mm = false;     // SMMLA, and SDOT
   std::string name;          // brand string, or what identifies it

@@ -45,7 +45,9 @@ QUAMBA2_INLINE I32 peak_dot_step(I32 sum, DotInput x, Weights w) {
 }
 
 constexpr int kPeakDotSums = kDotRows * 2;
-inline float peak_dot(int64_t rounds) {
+template <class T = Tiles>
+float peak_dot(int64_t rounds) {
+  if constexpr (T::kHere) return T::peak(rounds);
   I32 sums[kPeakDotSums];
   int8_t bytes[4 * kLanes];
   for (int i = 0; i < 4 * kLanes; ++i) bytes[i] = static_cast<int8_t>(i);
@@ -65,6 +67,13 @@ inline float peak_dot(int64_t rounds) {
   return sum(to_f32(sums[0]));
 }
 
+// Operations of a round.
+template <class T = Tiles>
+constexpr int64_t peak_dot_operations() {
+  if constexpr (T::kHere) return T::kPeakOperations;
+  return (kDotPairs ? 16 : 8) * kPeakDotSums * kLanes;
+}
+
 }  // namespace
 }  // namespace quamba2::QUAMBA2_ISA
 
@@ -73,7 +82,7 @@ namespace quamba2 {
 extern constinit const CpuPeakLoops QUAMBA2_ISA_PEAKS = {
     QUAMBA2_ISA_NAME,      QUAMBA2_ISA::peak_read,
     QUAMBA2_ISA::peak_fma, 2 * QUAMBA2_ISA::kPeakSums* QUAMBA2_ISA::kLanes,
-    QUAMBA2_ISA::peak_dot, (QUAMBA2_ISA::kDotPairs ? 16 : 8) * QUAMBA2_ISA::kPeakDotSums* QUAMBA2_ISA::kLanes,
+    QUAMBA2_ISA::peak_dot, QUAMBA2_ISA::peak_dot_operations(),
 };
 
 }  // namespace quamba2

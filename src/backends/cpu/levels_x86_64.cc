@@ -7,6 +7,7 @@ namespace quamba2 {
 std::vector<CpuLevel> find_cpu_levels() {
   const CpuFeatures& f = cpu_features();
   std::vector<CpuLevel> levels;
+  if (f.amx_int8) levels.push_back({&kCpuAmxTable, &kCpuAmxPeaks});
   if (f.avx512_vnni) levels.push_back({&kCpuAvx512VnniTable, &kCpuAvx512VnniPeaks});
   if (f.avx512) levels.push_back({&kCpuAvx512Table, &kCpuAvx512Peaks});
   if (f.avx2) levels.push_back({&kCpuAvx2Table, &kCpuAvx2Peaks});

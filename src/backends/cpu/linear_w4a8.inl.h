@@ -252,7 +252,7 @@ inline void packed_tile(const LinearArgs& args, const PackedPanels& panels, int6
 // Up to so many tokens look codes up as they go, kPackedTokens at a time; more are worth a panel that is expanded for all
 // (measured where the two cross).
 constexpr int kPackedTokens = kRegisters == 32 ? 4 : kDotWords == 1 ? 2 : 1;
-constexpr int64_t kMostPackedTokens = kPackedTokens == 1 ? 1 : kDotIsOne ? 24 : 8;
+constexpr int64_t kMostPackedTokens = kPackedTokens == 1 ? 1 : kDotIsOne && !Tiles::kHere ? 24 : 8;
 
 inline void packed_few_tokens(const LinearArgs& args, const PackedPanels& panels, int64_t tokens,
                               const DotScales& x_scales, const Stream& stream) {

@@ -221,11 +221,85 @@ inline void dot_gemv(const LinearArgs& args, const DotPanels& panels, const DotS
   });
 }
 
+// Rows [t, t + rows) of a block to two runs of tiles (tiles_amx.inl.h), zeros where there are no rows.
+template <class T>
+void tile_pack_rows(const Operand& x, int64_t t, int64_t rows, int64_t inner, int8_t* a) {
+  for (int64_t r = 0; r < T::kBlock; ++r) {
+    const int8_t* from = static_cast<const int8_t*>(x.values.data) + (t + r) * x.values.stride[0];
+    int8_t* to = a + r / T::kRows * inner * T::kRows + r % T::kRows * T::kDepth;
+    for (int64_t k = 0; k < inner; k += T::kDepth, to += T::kBytes) {
+      if (r < rows)
+        __builtin_memcpy(to, from + k, T::kDepth);
+      else
+        __builtin_memset(to, 0, T::kDepth);
+    }
+  }
+}
+
+// A block of tokens times a panel, to the output. Both operands are signed: sums start at zero.
+template <class T>
+void tile_block(const LinearArgs& args, const DotPanels& panels, const char* at, int64_t p, int64_t t, int64_t rows,
+                const int8_t* a, const DotScales& x_scales) {
+  alignas(64) int32_t sums[T::kBlock * kTileColumns];
+  alignas(64) float tile[T::kBlock * kTileColumns + kLanes];
+  T::multiply(a, dot_codes(at, 0), panels.inner / T::kDepth, sums);
+#pragma GCC unroll 2
+  for (int v = 0; v < 2; ++v) {
+    const F32 scale = load(dot_scale(at) + v * kLanes);
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t i = r * kTileColumns + v * kLanes;
+      store(tile + i, mul(to_f32(load(sums + i)), mul(broadcast(x_scales.of(t + r)), scale)));
+    }
+  }
+  const int64_t first_column = p * kTileColumns;
+  store_tile(args, t, static_cast<int>(rows), first_column,
+             smaller<int64_t>(kTileColumns, panels.outputs - first_column), tile, kTileColumns);
+}
+
+// As dot_gemm, on matrix tiles.
+template <class T, class SourceOf>
+void tile_gemm(const LinearArgs& args, const DotPanels& panels, int64_t tokens, const DotScales& x_scales,
+               const Stream& stream, const SourceOf& source_of) {
+  auto* a = reinterpret_cast<int8_t*>(stream.scratch);
+  const int64_t block_bytes = T::kBlock * panels.inner;
+  for (int64_t t0 = 0; t0 < tokens; t0 += T::kRowBlock) {
+    const int64_t rows = smaller(T::kRowBlock, tokens - t0), blocks = ceil_div(rows, T::kBlock);
+    const auto rows_of = [&](int64_t block) { return smaller<int64_t>(T::kBlock, rows - block * T::kBlock); };
+    run_parallel(stream, [&](int index) {
+      const Share share = share_of(blocks, index, stream.threads);
+      for (int64_t i = share.begin; i < share.end; ++i)
+        tile_pack_rows<T>(args.x, t0 + i * T::kBlock, rows_of(i), panels.inner, a + i * block_bytes);
+    });
+    run_parallel(stream, [&](int index) {
+      const Share share = share_of(panels.count * blocks, index, stream.threads);
+      const typename T::Session session;
+      auto source = source_of(index);
+      for (int64_t i = share.begin; i < share.end; ++i) {
+        const int64_t block = i % blocks, p = i / blocks;
+        tile_block<T>(args, panels, source.panel(p), p, t0 + block * T::kBlock, rows_of(block), a + block * block_bytes,
+                      x_scales);
+      }
+    });
+  }
+}
+
+// Whether tiles are worth it: they have whole depths, and a block is not mostly zeros.
+template <class T = Tiles>
+QUAMBA2_INLINE bool takes_tiles(int64_t tokens, int64_t inner) {
+  if constexpr (T::kHere) return tokens >= T::kBlock / 4 && inner % T::kDepth == 0;
+  return false;
+}
+
 // Panels outside, row tiles inside: the packed tokens of a block stay in the second-level cache. `source_of(thread)` gives
 // that thread's panels, which it walks upwards.
 template <class SourceOf>
 void dot_gemm(const LinearArgs& args, const DotPanels& panels, int64_t tokens, const DotScales& x_scales,
               const Stream& stream, const SourceOf& source_of) {
+  if constexpr (Tiles::kHere) {
+    if (takes_tiles(tokens, panels.inner)) {
+      return tile_gemm<Tiles>(args, panels, tokens, x_scales, stream, source_of);
+    }
+  }
   uint32_t* a = reinterpret_cast<uint32_t*>(stream.scratch);
   const int64_t tile_words = panels.steps * kDotTileRows * kDotWords;
   for (int64_t t0 = 0; t0 < tokens; t0 += kDotRowBlock) {
@@ -266,9 +340,13 @@ inline void run_linear_dot(const LinearArgs& args, const Stream& stream) {
 }
 
 // Of packed tokens.
-inline int64_t dot_rows_bytes(const LinearArgs& args) {
+template <class T = Tiles>
+int64_t dot_rows_bytes(const LinearArgs& args) {
   const int64_t tokens = args.x.values.dim[0], steps = ceil_div(args.weight.values.dim[1], 4);
-  const int64_t rows = tokens == 1 ? 1 : round_up(smaller(tokens, kDotRowBlock), kDotTileRows);
+  int64_t rows = tokens == 1 ? 1 : round_up(smaller(tokens, kDotRowBlock), kDotTileRows);
+  if constexpr (T::kHere) {
+    if (tokens > 1) rows = larger<int64_t>(rows, round_up(smaller(tokens, T::kRowBlock), T::kBlock));
+  }
   return rows * steps * kDotWords * 4;
 }
 inline size_t dot_scratch_bytes(const LinearArgs& args, int32_t) { return static_cast<size_t>(dot_rows_bytes(args)); }

@@ -13,7 +13,8 @@ namespace {
 
 constexpr const char* kVariable = "QUAMBA2_CPU";
 // Of all kinds of processors.
-constexpr const char* kLevels[] = {"avx512vnni", "avx512", "avx2", "neon_i8mm", "neon_dotprod", "neon", "scalar"};
+constexpr const char* kLevels[] = {"amx",       "avx512vnni",   "avx512", "avx2",
+                                   "neon_i8mm", "neon_dotprod", "neon",   "scalar"};
 
 }  // namespace
 

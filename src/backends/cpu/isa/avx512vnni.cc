@@ -9,4 +9,6 @@
 
 #include "backends/cpu/lookup_avx512.inl.h"
 
+#include "backends/cpu/tiles_none.inl.h"
+
 #include "backends/cpu/kernels.inl.h"

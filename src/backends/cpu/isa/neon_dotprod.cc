@@ -8,4 +8,6 @@
 #include "backends/cpu/dot_i8_neon_dotprod.inl.h"
 #include "backends/cpu/lookup_neon.inl.h"
 
+#include "backends/cpu/tiles_none.inl.h"
+
 #include "backends/cpu/kernels.inl.h"
