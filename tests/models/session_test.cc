@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "quamba2/quamba2.h"
@@ -40,7 +41,9 @@ TEST(Session, SeveralTakeTurnsAndEachGivesWhatItGivesAlone) {
   std::vector<int32_t> grown;
   for (int i = 0; i < 6; ++i) {
     b.read(other);
-    for (const TokenReport& token : text.next()->tokens) grown.push_back(token.id);
+    const std::optional<GenerationUpdate> update = text.next();
+    ASSERT_TRUE(update.has_value());
+    for (const TokenReport& token : update->tokens) grown.push_back(token.id);
   }
   a.read(more);
   EXPECT_EQ(a.logits(), expected);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quamba2/evaluate.h"
 
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
+
+#include <map>
 
 #include "arrays.h"
 #include "bindings.h"
@@ -32,9 +35,11 @@ std::vector<std::pair<double, bool>> score_pairs(const EngineHandle& self, const
   return out;
 }
 
-nb::typed<nb::dict, nb::str, nb::typed<nb::dict, nb::str, nb::object>> evaluate(
-    const EngineHandle& self, const std::string& data, const std::vector<std::string>& names, int64_t limit, int shots,
-    int64_t max_length, nb::handle progress) {
+using Metrics = std::map<std::string, std::pair<double, double>>;  // value, standard error
+
+std::map<std::string, Metrics> evaluate(const EngineHandle& self, const std::string& data,
+                                        const std::vector<std::string>& names, int64_t limit, int shots,
+                                        int64_t max_length, nb::handle progress) {
   TaskOptions options;
   options.data = data;
   options.names = names;
@@ -42,11 +47,9 @@ nb::typed<nb::dict, nb::str, nb::typed<nb::dict, nb::str, nb::object>> evaluate(
   options.shots = shots;
   options.max_length = max_length;
   const TaskReport report = self.shared->use(progress, [&](Engine& engine) { return evaluate_tasks(engine, options); });
-  nb::dict out;
+  std::map<std::string, Metrics> out;
   for (const TaskResult& task : report.tasks) {
-    nb::dict metrics;
-    for (const TaskMetric& m : task.metrics) metrics[m.name.c_str()] = std::pair(m.value, m.standard_error);
-    out[task.task.name.c_str()] = metrics;
+    for (const TaskMetric& m : task.metrics) out[task.task.name][m.name] = {m.value, m.standard_error};
   }
   return out;
 }
