@@ -58,6 +58,10 @@ class Engine {
   // max_sequences are taken in turn.
   std::vector<Completion> generate(const std::vector<std::string>& prompts, const SamplingOptions& options,
                                    const TextSink& sink = {}, GenerationTimes* times = nullptr);
+  // The same for prompts of at least one token each.
+  std::vector<Completion> generate_from_ids(const std::vector<std::vector<int32_t>>& prompts,
+                                            const SamplingOptions& options, const TextSink& sink = {},
+                                            GenerationTimes* times = nullptr);
 
   // Reads tokens into a slot (0 .. max_sequences - 1), continuing its state.
   void feed(int slot, std::span<const int32_t> ids);

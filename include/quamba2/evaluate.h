@@ -31,6 +31,20 @@ struct Perplexity {
 
 Perplexity perplexity(Engine& engine, std::string_view text, const PerplexityOptions& options = {});
 
+// A continuation whose likelihood behind its context is wanted. Both have at least one token.
+struct ScoreRequest {
+  std::vector<int32_t> context, continuation;
+};
+
+struct ContinuationScore {
+  double log_likelihood = 0;  // sum over the continuation's tokens, natural logarithm, over all rows of the head
+  bool greedy = false;        // every token is the likeliest one
+};
+
+// One score a request, as `evaluate_tasks` computes them: a context that several requests have is read once. Throws
+// Error{kUsage} for requests that are empty or unknown to the model, Error{kRuntime} where logits are not finite.
+std::vector<ContinuationScore> score(Engine& engine, std::span<const ScoreRequest> requests);
+
 // A model measured against a reference on the same text.
 struct Comparison {
   Perplexity perplexity;

@@ -48,6 +48,9 @@ class Model {
   // State of one sequence in this recipe, in bytes.
   uint64_t state_bytes() const;
 
+  // The directory's config.json as it was read, in JSON; "{}" for a model that was made in memory.
+  std::string config() const;
+
   // Writes a Hugging Face style directory that appears whole or not at all. An existing target is refused unless
   // `replace`. Throws Error{kUsage}, Error{kRuntime}.
   void save(const std::string& directory, bool replace = false) const;

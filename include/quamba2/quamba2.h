@@ -15,6 +15,7 @@
 #include "quamba2/request.h"
 #include "quamba2/search.h"
 #include "quamba2/service.h"
+#include "quamba2/session.h"
 #include "quamba2/tasks.h"
 #include "quamba2/text_file.h"
 #include "quamba2/tokenizer.h"

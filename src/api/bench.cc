@@ -172,7 +172,7 @@ void hold_against_bandwidth(const Work& work, const Bandwidth& bandwidth, bool i
 }  // namespace
 
 BenchReport bench(Engine& engine, const BenchOptions& options) {
-  Executor* executor = engine.impl().executor.get();
+  Executor* executor = &engine.impl().take_over();
   if (options.repetitions < 1 || options.batch < 1 || options.batch > executor->limits().max_sequences) {
     throw Error(ErrorCode::kUsage, "bench options out of range", "",
                 "repetitions and batch are at least 1; the engine has " +

@@ -131,8 +131,14 @@ std::vector<Completion> Engine::generate(const std::vector<std::string>& prompts
                                          const TextSink& sink, GenerationTimes* times) {
   std::vector<std::vector<int32_t>> ids;
   for (const std::string& prompt : prompts) ids.push_back(encode_prompt(prompt));
-  const GeneratorModel model{impl_->executor.get(), impl_->tokenizer, impl_->vocab_size, impl_->eos};
-  return quamba2::generate(model, ids, options, sink, times);
+  return generate_from_ids(ids, options, sink, times);
+}
+
+std::vector<Completion> Engine::generate_from_ids(const std::vector<std::vector<int32_t>>& prompts,
+                                                  const SamplingOptions& options, const TextSink& sink,
+                                                  GenerationTimes* times) {
+  impl_->take_over();
+  return quamba2::generate(impl_->generator_model(), prompts, options, sink, times);
 }
 
 namespace {
@@ -147,6 +153,7 @@ void check_slot(int slot, int slots) {
 
 void Engine::feed(int slot, std::span<const int32_t> ids) {
   check_slot(slot, max_sequences());
+  impl_->take_over();
   const int32_t row = read_tokens(impl_->executor.get(), slot, ids);
   const float* logits = impl_->executor->logits({&row, 1});
   impl_->last_logits[slot].assign(logits, logits + table_rows());
@@ -163,7 +170,7 @@ std::vector<float> Engine::logits(int slot) {
 
 void Engine::reset(int slot) {
   check_slot(slot, max_sequences());
-  impl_->executor->reset_state(slot);
+  impl_->take_over().reset_state(slot);
   impl_->last_logits.erase(slot);
 }
 
@@ -174,7 +181,7 @@ std::vector<std::byte> Engine::save_state(int slot) const {
 
 void Engine::load_state(int slot, std::span<const std::byte> state) {
   check_slot(slot, max_sequences());
-  impl_->executor->load_state(slot, state);
+  impl_->take_over().load_state(slot, state);
   impl_->last_logits.erase(slot);
 }
 

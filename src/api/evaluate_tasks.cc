@@ -42,8 +42,9 @@ TaskReport evaluate_tasks(Engine& engine, const TaskOptions& options) {
   Engine::Impl& impl = engine.impl();
   PairEncoder encoder(engine.tokenizer(), prefix_id(impl), options.max_length);
   impl.last_logits.clear();
+  Executor& executor = impl.take_over();
   TaskReport report;
-  for (const Task* task : wanted) report.tasks.push_back(run_task(*impl.executor, encoder, *task, options));
+  for (const Task* task : wanted) report.tasks.push_back(run_task(executor, encoder, *task, options));
   for (int slot = 0; slot < engine.max_sequences(); ++slot) engine.reset(slot);
   report.mean = mean_of_headlines(report.tasks);
   return report;

@@ -51,6 +51,8 @@ int64_t Model::d_model() const { return data_->d_model; }
 int64_t Model::vocab_size() const { return data_->vocab_size; }
 bool Model::tied() const { return data_->tied; }
 
+std::string Model::config() const { return data_->config.is_object() ? data_->config.dump() : "{}"; }
+
 int64_t Model::parameters() const {
   int64_t n = 0;
   for (const Weight& w : data_->graph.weights) n += w.values.elements();

@@ -26,7 +26,8 @@ size_t best(std::span<const Score> scores, const std::vector<double>& lengths) {
 TaskMetric aggregate(const MetricRule& rule, std::span<const double> values) {
   const auto n = static_cast<double>(values.size());
   double mean = 0, squares = 0;
-  for (double v : values) mean += v / n;
+  for (double v : values) mean += v;
+  mean /= n;  // as lm-evaluation-harness has it, to the last digit
   for (double v : values) squares += (v - mean) * (v - mean);
   TaskMetric out{rule.name, mean, n > 1 ? std::sqrt(squares / (n - 1) / n) : kUnknown};
   if (rule.aggregate == Aggregate::kPerplexity) {

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sampling options as the Python layer hands them over.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include "quamba2/generate.h"
+
+namespace quamba2::python {
+
+namespace nb = nanobind;
+
+// From a dict of the members' names. Throws TypeError for names that are not known and values of other types.
+SamplingOptions sampling_options(const nb::dict& from);
+
+const char* finish_name(FinishReason reason);  // "length", "stop", "end_of_text", ...
+
+}  // namespace quamba2::python
