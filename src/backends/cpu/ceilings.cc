@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "backends/cpu/levels.h"
+#include "backends/cpu/table.h"
 #include "base/memory.h"
 #include "base/thread_pool.h"
 
@@ -15,7 +16,13 @@ namespace {
 constexpr double kSeconds = 0.1;
 std::atomic<float> sink;  // results go here, so that loops are not removed
 
-const CpuPeakLoops& loops() { return *cpu_levels().front().peaks; }
+// Of the level in use.
+const CpuPeakLoops& loops() {
+  for (const CpuLevel& level : cpu_levels()) {
+    if (level.table == &cpu_table()) return *level.peaks;
+  }
+  return *cpu_levels().back().peaks;
+}
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 

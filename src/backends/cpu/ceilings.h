@@ -22,10 +22,10 @@ class ReadProbe {
 };
 double measure_read_bandwidth(int threads, size_t bytes);
 
-// f32 operations a second (a fused multiply-add counts two) of the best level.
+// f32 operations a second (a fused multiply-add counts two) of the level in use.
 double measure_fma_peak(int threads);
 
-// 8-bit integer operations a second (a multiply-add counts two) of the best level: vpdpbusd where there is VNNI.
+// 8-bit integer operations a second (a multiply-add counts two) of the level in use: tiles where there is AMX, vpdpbusd where there is VNNI.
 double measure_vnni_peak(int threads);
 
 }  // namespace quamba2
