@@ -80,6 +80,8 @@ void check_arguments(const BenchServeArgs& args) {
   }
   if (args.rate > 0 && args.concurrency > 0)
     refuse("two kinds of load", "requests come at a rate, or so many are under way", "give --rate or --concurrency");
+  load::parse_length_range(args.input, "--input-len");
+  load::parse_length_range(args.output, "--output-len");
 }
 
 // What decoding alone reaches with as many sequences as the load has, without a server. Samples in tokens a second.

@@ -9,6 +9,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kLongestLine = 1 << 20;
+constexpr uint64_t kMostTokens = uint64_t{1} << 40;  // of one request; servers count fewer
 
 // Does `json` have the member `name` with a value that begins with one of `begins`? Events are not parsed whole: the client
 // must not take time from a server on the same machine.
@@ -25,7 +26,8 @@ bool has_member(std::string_view json, std::string_view name, std::string_view b
 
 int64_t member(const Json& object, const char* name) {
   const auto at = object.find(name);
-  return at != object.end() && at->is_number_integer() ? at->get<int64_t>() : -1;
+  const bool good = at != object.end() && at->is_number_unsigned() && at->get<uint64_t>() <= kMostTokens;
+  return good ? at->get<int64_t>() : -1;
 }
 
 std::string error_message(const Json& event) {

@@ -51,6 +51,8 @@ TEST(EventReader, FindsErrors) {
   EXPECT_EQ(EventReader().push("data: {\"error\":{\"message\":\"full\"}}\n\n").error, "full");
   EXPECT_NE(EventReader().push("data: {\"error\":7}\n").error, "");
   EXPECT_NE(EventReader().push("data: nonsense\n").error, "");
+  EXPECT_EQ(EventReader().push("data: {\"usage\":{\"completion_tokens\":-7}}\n").output_tokens, -1);
+  EXPECT_EQ(EventReader().push("data: {\"usage\":{\"completion_tokens\":18446744073709551615}}\n").output_tokens, -1);
   EventReader endless;
   std::string error;
   for (int i = 0; i < 20 && error.empty(); ++i) error = endless.push(std::string(100'000, 'x')).error;

@@ -41,6 +41,7 @@ void post_detokenize(Api& api, const HttpRequest& request, const std::shared_ptr
 void get_tokenizer_info(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_models(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_model(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
+void get_page(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_version(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_metrics(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 

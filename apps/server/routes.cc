@@ -16,6 +16,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/tokenize", RouteKind::kEndpoint, true, post_tokenize},
     {"POST", "/detokenize", RouteKind::kEndpoint, true, post_detokenize},
     {"GET", "/tokenizer_info", RouteKind::kEndpoint, true, get_tokenizer_info},
+    {"GET", "/", RouteKind::kEndpoint, false, get_page},
     {"GET", "/version", RouteKind::kEndpoint, false, get_version},
     {"GET", "/metrics", RouteKind::kEndpoint, false, get_metrics},
     {"GET", "/health", RouteKind::kReady, false, nullptr},

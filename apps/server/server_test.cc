@@ -101,6 +101,20 @@ TEST(Server, KeysAreAskedForWhereTheyShould) {
     EXPECT_EQ(ask(server.port(), "GET", path).status, 200) << path;
 }
 
+TEST(Server, ThePageIsOneFile) {
+  TestServer server({.api_key = "secret"});
+  const Answer page = ask(server.port(), "GET", "/");
+  EXPECT_EQ(page.status, 200) << "the key is asked for by the page itself";
+  EXPECT_EQ(page.headers.at("content-type"), "text/html; charset=utf-8");
+  EXPECT_NE(page.headers.at("content-security-policy").find("default-src 'none'"), std::string::npos);
+  EXPECT_TRUE(page.body.starts_with("<!doctype html>"));
+  for (const char* part : {"--accent:", "async function connect()", "</html>"})
+    EXPECT_NE(page.body.find(part), std::string::npos) << part;
+  for (const char* placeholder : {"/* page.css */", "/* page.js */", "src=", "@import"})
+    EXPECT_EQ(page.body.find(placeholder), std::string::npos) << placeholder;
+  expect_error(ask(server.port(), "POST", "/"), 405);
+}
+
 TEST(Server, RequestIdsComeBack) {
   TestServer server;
   EXPECT_EQ(ask(server.port(), "GET", "/health", "", {{"X-Request-Id", "abc-1"}}).headers.at("x-request-id"), "abc-1");

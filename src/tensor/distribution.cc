@@ -29,9 +29,16 @@ inline float exp_not_positive(float x) {
   return p * scale;
 }
 
+// In 16 chains, as one would wait for each comparison.
 float largest(const float* x, int64_t n) {
-  float m = -std::numeric_limits<float>::infinity();
-  for (int64_t i = 0; i < n; ++i) m = x[i] > m ? x[i] : m;
+  float part[16], m = -std::numeric_limits<float>::infinity();
+  std::fill_n(part, 16, m);
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    for (int j = 0; j < 16; ++j) part[j] = x[i + j] > part[j] ? x[i + j] : part[j];
+  }
+  for (; i < n; ++i) m = x[i] > m ? x[i] : m;
+  for (const float v : part) m = v > m ? v : m;
   return m;
 }
 
@@ -72,11 +79,20 @@ double kl_divergence(const float* a, double lse_a, const float* b, double lse_b,
 }
 
 int64_t argmax(const float* x, int64_t n) {
-  const float m = largest(x, n);
-  for (int64_t i = 0; i < n; ++i) {
-    if (x[i] == m) return i;
+  constexpr int64_t kPart = 1024;  // is still in the first cache where it is searched
+  float m = -std::numeric_limits<float>::infinity();
+  int64_t at = 0;
+  for (int64_t i = 0; i < n; i += kPart) {
+    const int64_t end = std::min(n, i + kPart);
+    const float here = largest(x + i, end - i);
+    if (!(here > m)) continue;
+    m = here;
+    at = i;
+    while (x[at] != here) ++at;
   }
-  return 0;
+  if (m > -std::numeric_limits<float>::infinity()) return at;
+  const float* lowest = std::find(x, x + n, m);
+  return lowest == x + n ? 0 : lowest - x;
 }
 
 bool has_nan(const float* x, int64_t n) {

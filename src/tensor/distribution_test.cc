@@ -72,6 +72,26 @@ TEST(Distribution, HasNanLooksAtEveryElement) {
 TEST(Distribution, ArgmaxTakesTheLowestOfEquals) {
   const float x[] = {1, 3, 2, 3};
   EXPECT_EQ(argmax(x, 4), 1);
+  constexpr float kInf = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
+  const float odd[] = {kNaN, -kInf, kInf, kNaN, kInf};
+  EXPECT_EQ(argmax(odd, 2), 1);
+  EXPECT_EQ(argmax(odd, 5), 2);
+  EXPECT_EQ(argmax(odd, 1), 0);
+}
+
+TEST(Distribution, ArgmaxAnywhereInRowsOfAnyLength) {
+  for (const int64_t n : {1, 15, 16, 17, 1023, 1024, 1025, 5000}) {
+    std::vector<float> x(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i) x[static_cast<size_t>(i)] = -1.0f - static_cast<float>(i * 7919 % 101);
+    for (const int64_t at : {int64_t{0}, n / 3, n / 2, n - 1}) {
+      const float kept = std::exchange(x[static_cast<size_t>(at)], -0.5f);
+      EXPECT_EQ(argmax(x.data(), n), at) << n;
+      x[static_cast<size_t>(n - 1)] = -0.5f;  // an equal one behind it
+      EXPECT_EQ(argmax(x.data(), n), at) << n;
+      x[static_cast<size_t>(n - 1)] = -100;
+      x[static_cast<size_t>(at)] = kept;
+    }
+  }
 }
 
 }  // namespace
