@@ -137,6 +137,9 @@ inline void expand_panel(const PackedPanels& panels, const char* panel, char* to
       I32 table[4];
       for (int v = 0; v < 4; ++v) table[v] = panels.load_tables(panel, g, half * kLanes + v * kRuns);
       for (int64_t b = g * panels.group / kRunCodes; b < end; ++b) {
+#pragma GCC unroll 8
+        for (int line = 0; line < 4 * kLanes * 4 / 64; ++line)  // as in packed_sums
+          __builtin_prefetch(panels.codes(panel, b) + half * 4 * kLanes + kPrefetchWords + line * 16, 0, 2);
         I32 low[4], high[4];
 #pragma GCC unroll 4
         for (int v = 0; v < 4; ++v) {
