@@ -7,6 +7,7 @@
 
 #include "backend/device.h"
 #include "backend/kernel.h"
+#include "backend/program.h"
 
 namespace quamba2 {
 
@@ -18,6 +19,9 @@ class Backend {
   virtual Stream stream() const = 0;
   // Where kernels read and write; null where that is the memory of this process.
   virtual Device* device() const { return nullptr; }
+  // The steps as one piece of work on the device, or null where they are to be launched one by one. Steps that come again
+  // with the same arguments may be compiled once and run often.
+  virtual std::unique_ptr<Program> compile(ProgramSteps) const { return nullptr; }
   // How edges without a format are stored: f32, or f64 for the reference.
   virtual DType float_type() const { return DType::kF32; }
   virtual std::string description() const = 0;  // "CPU avx512vnni, 2 threads (AMD EPYC 9654)"

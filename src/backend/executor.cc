@@ -138,8 +138,7 @@ void Executor::walk_steps(RowKind rows, bool with_logits) {
   Stream stream = backend_->stream();
   stream.scratch = static_cast<char*>(plan_->scratch.data());
   for (const Step& step : plan_->steps) {
-    if (step.rows != rows) continue;
-    if (!with_logits && plan_->graph.nodes[static_cast<size_t>(step.node)].output == plan_->graph.logits) continue;
+    if (!is_walked(step, rows, with_logits)) continue;
     if (watch_) {
       run_timed(step, stream);
     } else {
@@ -150,10 +149,41 @@ void Executor::walk_steps(RowKind rows, bool with_logits) {
   }
 }
 
+bool Executor::is_walked(const Step& step, RowKind rows, bool with_logits) const {
+  if (step.rows != rows) return false;
+  return with_logits || plan_->graph.nodes[static_cast<size_t>(step.node)].output != plan_->graph.logits;
+}
+
+// Null where the back end has no form for these steps.
+std::unique_ptr<Program> Executor::compile_steps(RowKind rows, bool with_logits) const {
+  const Graph& graph = plan_->graph;
+  std::vector<bool> outside(graph.edges.size(), false);  // edges that are read elsewhere
+  std::vector<ProgramStep> steps;
+  outside[static_cast<size_t>(graph.logits)] = true;
+  for (const Step& step : plan_->steps) {
+    if (is_walked(step, rows, with_logits)) continue;
+    for (EdgeId input : graph.nodes[static_cast<size_t>(step.node)].inputs) outside[static_cast<size_t>(input)] = true;
+  }
+  const auto survives = [&](EdgeId edge) {
+    if (edge == kNone) return false;
+    bool any = outside[static_cast<size_t>(edge)];
+    for (Slice slice : {Slice::kPart, Slice::kPiece}) {
+      for (EdgeId child : graph.children(edge, slice)) any = any || outside[static_cast<size_t>(child)];
+    }
+    return any;
+  };
+  for (const Step& step : plan_->steps) {
+    if (!is_walked(step, rows, with_logits)) continue;
+    const Node& node = graph.nodes[static_cast<size_t>(step.node)];
+    steps.push_back({&step.args, survives(node.output) || survives(node.sum)});
+  }
+  return backend_->compile(steps);
+}
+
 // What is known of a call like this one: nothing yet at its first time.
 Executor::Recording* Executor::find_recording(RowKind rows, bool with_logits) {
   constexpr size_t kMost = 32;
-  const Recording wanted = {rows, tokens_, rows == RowKind::kSelected ? selected_ : 0, segments_set_, with_logits};
+  Recording wanted = {rows, tokens_, rows == RowKind::kSelected ? selected_ : 0, segments_set_, with_logits};
   for (Recording& r : recordings_) {
     if (r.rows == wanted.rows && r.tokens == wanted.tokens && r.selected == wanted.selected &&
         r.segments == wanted.segments && r.with_logits == wanted.with_logits)
@@ -163,7 +193,7 @@ Executor::Recording* Executor::find_recording(RowKind rows, bool with_logits) {
     if (recordings_.front().work) plan_->device->release_recording(recordings_.front().work);
     recordings_.erase(recordings_.begin());
   }
-  recordings_.push_back(wanted);
+  recordings_.push_back(std::move(wanted));
   return nullptr;
 }
 
@@ -172,6 +202,12 @@ void Executor::walk(RowKind rows, bool with_logits) {
   Recording* recording = device && !tap_ && !watch_ ? find_recording(rows, with_logits) : nullptr;
   if (!recording) {
     walk_steps(rows, with_logits);
+    return;
+  }
+  if (!recording->work && !recording->program) recording->program = compile_steps(rows, with_logits);
+  if (recording->program) {
+    recording->program->run();
+    device->check_launch("the program of a call");
     return;
   }
   if (!recording->work) {

@@ -63,13 +63,16 @@ class Executor {
     RowKind rows;
     int32_t tokens, selected, segments;
     bool with_logits;
-    void* work = nullptr;
+    void* work = nullptr;                   // of the device, or
+    std::unique_ptr<Program> program = {};  // of the back end
   };
 
   Operand* edge_operand(EdgeId edge) const { return &plan_->edges[static_cast<size_t>(edge)]; }
   void put(Storage* to, const void* from, size_t bytes, std::vector<std::byte>* held);
   void walk_steps(RowKind rows, bool with_logits);
   Recording* find_recording(RowKind rows, bool with_logits);
+  bool is_walked(const Step& step, RowKind rows, bool with_logits) const;
+  std::unique_ptr<Program> compile_steps(RowKind rows, bool with_logits) const;
   Operand downloaded(const Operand& operand, std::vector<std::byte>* buffer) const;
   void check_segments(int64_t tokens, std::span<const Segment> segments);
   void set_rows(RowKind rows, int32_t count, std::span<const Segment> segments);

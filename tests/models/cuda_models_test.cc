@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "api/load_model.h"
+#include "arch/random_weights.h"
 #include "backend/executor.h"
 #include "base/file.h"
 #include "quamba2/tokenizer.h"
@@ -35,9 +36,10 @@ ModelData quantized(const std::string& name, const std::string& recipe) {
   for (uint64_t s = 0; s < 8; ++s) windows.push_back(random_ids(64, source.vocab_size, s));
   Calibration calibration(make_cpu_backend(1), windows);
   RecipeOptions options;
-  options.table_bits = 16;  // see quantized_test.cc: integer tables give exact ties
-  if (recipe == "w4a8") options.ingredients.f16_state = false;
-  return assemble(run_recipe(find_recipe(recipe).make(options, source), source, &calibration, {}), source.config,
+  options.table_bits = 16;                                      // see quantized_test.cc: integer tables give exact ties
+  if (recipe == "w4a8") options.ingredients.f16_state = false;  // the other states are those of w4a8_f16
+  const std::string base = recipe == "w4a8_f16" ? "w4a8" : recipe;
+  return assemble(run_recipe(find_recipe(base).make(options, source), source, &calibration, {}), source.config,
                   source.directory);
 }
 
@@ -112,12 +114,48 @@ TEST_P(CudaModels, BatchesAndStatesAgreeWithTheCpu) {
 
 INSTANTIATE_TEST_SUITE_P(All, CudaModels,
                          ::testing::Combine(::testing::ValuesIn(kModels),
-                                            ::testing::Values("plain", "w4a16", "w4a8", "w8a8")),
+                                            ::testing::Values("plain", "w4a16", "w4a8", "w4a8_f16", "w8a8")),
                          [](const auto& p) {
                            std::string name = std::string(std::get<0>(p.param)) + "_" + std::get<1>(p.param);
                            for (char& c : name) c = c == '-' ? '_' : c;
                            return name;
                          });
+
+// Two layers of random weights in the shapes of published models, with few words.
+ModelData random_weights(const std::string& shape, const std::string& recipe) {
+  constexpr int64_t kWords = 512;
+  RandomModel random = random_model(shape, 2);
+  random.config.set("vocab_size", kWords);
+  Artifact artifact;
+  for (size_t i = 0; i < random.tensors.size(); ++i) {
+    RandomTensor& t = random.tensors[i];
+    if (t.shape.size() == 2 && t.shape[0] > 50000) t.shape[0] = kWords;
+    std::vector<float> values(static_cast<size_t>(t.elements()));
+    draw_elements(t, 1, i, 0, values);
+    Weight& weight = artifact.weights[t.name];
+    weight.name = t.name;
+    weight.values = Tensor(DType::kF32, t.shape);
+    std::copy(values.begin(), values.end(), weight.values.as<float>());
+  }
+  const ModelData source = assemble(std::move(artifact), random.config, "");
+  Calibration calibration(make_cpu_backend(0), {random_ids(64, kWords, 1), random_ids(64, kWords, 2)});
+  return assemble(run_recipe(find_recipe(recipe).make({}, source), source, &calibration, {"", {"gptq"}}), source.config,
+                  "");
+}
+
+TEST(CudaModelShapes, OfPublishedModelsAgreeWithTheCpu) {
+  for (const char* shape : {"mamba2-130m", "mamba2-370m", "mamba2-780m", "mamba2-2.7b"}) {
+    for (const char* recipe : {"w4a8", "w4a16", "w8a8"}) {
+      const ModelData m = random_weights(shape, recipe);
+      const std::vector<float> cpu = run_model(m, make_cpu_backend(0)), gpu = run_model(m, cuda_backend());
+      const std::vector<float> scalar = run_model(m, make_cpu_backend(0, cpu_table("scalar")));
+      const double kl = mean_kl(cpu, gpu, rows_of(m)), own = mean_kl(cpu, scalar, rows_of(m));
+      std::printf("  %s %s: mean KL %.3g, of the CPU's own levels %.3g\n", shape, recipe, kl, own);
+      EXPECT_LE(kl, limit(own)) << shape << " " << recipe;
+      EXPECT_EQ(run_model(m, cuda_backend()), gpu) << shape << " " << recipe << ": another run, other bits";
+    }
+  }
+}
 
 // Logits behind every token of a piece of text: a prompt, then single steps.
 std::vector<float> read_text(const ModelData& m, const std::vector<int32_t>& ids,

@@ -53,6 +53,19 @@ TEST(FakeDevice, ModelsGiveTheBitsOfTheCpu) {
   }
 }
 
+// A back end that compiles lists of steps is given them instead of recordings, for shapes that come a second time.
+TEST(FakeDevice, ProgramsGiveTheBitsOfTheCpu) {
+  for (const char* recipe : {"", "w4a8"}) {
+    const ModelData m = small_model(recipe);
+    FakeDeviceApi api;
+    const std::vector<float> got = run_model(m, make_cuda_backend(api, 0, choose_fake, fake_program));
+    EXPECT_EQ(got, run_model(m, make_cpu_backend(1, cpu_table("scalar")))) << recipe;
+    EXPECT_EQ(api.calls["begin_recording"], 0) << recipe;
+    EXPECT_EQ(api.calls["replay"], 0) << recipe;
+    EXPECT_EQ(api.live_blocks(), 0u) << recipe << ": not all was given back";
+  }
+}
+
 TEST(FakeDevice, StatesAreSavedAndRestored) {
   const ModelData m = small_model();
   FakeDeviceApi api;

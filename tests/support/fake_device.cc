@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/fake_device.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "backend/op_args.h"
 #include "backends/cpu/table.h"
 #include "base/check.h"
+#include "tensor/dtype.h"
 
 namespace quamba2::testing {
 namespace {
@@ -70,6 +72,71 @@ const KernelTable& fake_table() {
       fake_rows<ConvertArgs>(),
   };
   return table;
+}
+
+namespace {
+
+struct Range {
+  char* begin;
+  size_t bytes;
+  bool meets(const Range& o) const { return begin < o.begin + o.bytes && o.begin < begin + bytes; }
+};
+
+class FakeProgram : public Program {
+ public:
+  FakeProgram(ProgramSteps steps, void* stream) : stream_(stream) {
+    std::vector<Range> kept, lost;
+    for (const ProgramStep& step : steps) {
+      steps_.push_back(*step.args);
+      std::visit(
+          [&](auto& args) {
+            visit_outputs(args, [&](Operand& o) {
+              const auto elements = static_cast<size_t>(o.values.dim[0]) * static_cast<size_t>(o.values.stride[0]);
+              (step.survives ? kept : lost)
+                  .push_back(
+                      {static_cast<char*>(o.values.data), elements * static_cast<size_t>(bits_of(o.values.dtype)) / 8});
+            });
+            using Args = std::decay_t<decltype(args)>;
+            const Kernel<Args>& row = row_for(args);
+            if (row.scratch_bytes) scratch_.resize(std::max(scratch_.size(), row.scratch_bytes(args, 1)));
+          },
+          steps_.back());
+    }
+    for (const Range& l : lost) {
+      if (std::none_of(kept.begin(), kept.end(), [&](const Range& k) { return k.meets(l); })) spoiled_.push_back(l);
+    }
+  }
+
+  void run() override {
+    const Stream stream = {run_serially, nullptr, 1, scratch_.data(), stream_};
+    for (const OpArgs& step : steps_) {
+      std::visit([&](const auto& args) { row_for(args).run(args, stream); }, step);
+    }
+    static_cast<FakeDeviceApi*>(stream_)->launch([spoiled = spoiled_] {
+      for (const Range& r : spoiled) std::memset(r.begin, 0xa5, r.bytes);
+    });
+  }
+
+ private:
+  template <class Args>
+  static const Kernel<Args>& row_for(const Args& args) {
+    const KernelRows<Args> rows = rows_of(fake_table(), args);
+    const Kernel<Args>* found =
+        std::find_if(rows.rows, rows.rows + rows.count, [&](const auto& row) { return !row.supports(args).refusal; });
+    QUAMBA2_CHECK(found != rows.rows + rows.count, "a step has no kernel");
+    return *found;
+  }
+
+  void* stream_;
+  std::vector<OpArgs> steps_;
+  std::vector<Range> spoiled_;
+  std::vector<char> scratch_;
+};
+
+}  // namespace
+
+std::unique_ptr<Program> fake_program(ProgramSteps steps, Device&, const DeviceSpec&, void* stream) {
+  return std::make_unique<FakeProgram>(steps, stream);
 }
 
 DeviceApi::Status FakeDeviceApi::result(const std::string& call) {

@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/kernel.h"
+#include "backend/device.h"
+#include "backend/program.h"
 #include "backends/cuda/device_api.h"
 
 namespace quamba2::testing {
@@ -68,5 +69,8 @@ class FakeDeviceApi : public DeviceApi {
 
 // The scalar table of the CPU as kernels of the fake: they run when the stream does, on memory that must be the device's.
 const KernelTable& fake_table();
+
+// Compiles any list of steps: its kernels in one piece of work, which then spoils what nobody outside of the list may read.
+std::unique_ptr<Program> fake_program(ProgramSteps steps, Device& device, const DeviceSpec& spec, void* stream);
 
 }  // namespace quamba2::testing

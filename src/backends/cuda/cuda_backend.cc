@@ -10,9 +10,10 @@ namespace {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(DeviceApi& api, int index, ChooseTable choose)
+  CudaBackend(DeviceApi& api, int index, ChooseTable choose, CompileSteps compile_steps)
       : device_(std::make_unique<CudaDevice>(api, index)),
         table_(choose(device_->spec())),
+        compile_(compile_steps),
         pool_(std::make_unique<ThreadPool>(available_threads())) {}
 
   const KernelTable& table() const override { return table_; }
@@ -24,6 +25,10 @@ class CudaBackend : public Backend {
     return {parallel, pool_.get(), pool_->threads(), nullptr, device_->stream()};
   }
   Device* device() const override { return device_.get(); }
+  std::unique_ptr<Program> compile(ProgramSteps steps) const override {
+    device_->select();
+    return compile_ ? compile_(steps, *device_, device_->spec(), device_->stream()) : nullptr;
+  }
   std::string description() const override {
     const DeviceSpec& spec = device_->spec();
     char memory[32];
@@ -34,13 +39,14 @@ class CudaBackend : public Backend {
  private:
   std::unique_ptr<CudaDevice> device_;
   const KernelTable& table_;
+  CompileSteps compile_;
   std::unique_ptr<ThreadPool> pool_;  // re-lays weights
 };
 
 }  // namespace
 
-std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose) {
-  return std::make_shared<CudaBackend>(api, index, choose);
+std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose, CompileSteps compile) {
+  return std::make_shared<CudaBackend>(api, index, choose, compile);
 }
 
 }  // namespace quamba2

@@ -15,7 +15,11 @@ std::shared_ptr<Backend> make_cuda_backend(int index);
 
 // The table for a device; throws where there is none.
 using ChooseTable = const KernelTable& (*)(const DeviceSpec& spec);
-// On any runtime, for tests.
-std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose);
+// Compiles steps for a device, or gives null (Backend::compile). `stream` is the device's.
+using CompileSteps = std::unique_ptr<Program> (*)(ProgramSteps steps, Device& device, const DeviceSpec& spec,
+                                                  void* stream);
+// On any runtime, for tests; `compile` may be null.
+std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose,
+                                           CompileSteps compile = nullptr);
 
 }  // namespace quamba2

@@ -3,6 +3,7 @@
 #include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/runtime_api.h"
 #include "backends/cuda/table.h"
+#include "backends/cuda/token_compile.h"
 #include "quamba2/error.h"
 
 namespace quamba2 {
@@ -21,6 +22,8 @@ const KernelTable& choose_table(const DeviceSpec& spec) {
 
 }  // namespace
 
-std::shared_ptr<Backend> make_cuda_backend(int index) { return make_cuda_backend(runtime_api(), index, choose_table); }
+std::shared_ptr<Backend> make_cuda_backend(int index) {
+  return make_cuda_backend(runtime_api(), index, choose_table, compile_token_program);
+}
 
 }  // namespace quamba2

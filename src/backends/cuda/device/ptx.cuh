@@ -21,6 +21,9 @@ __device__ __forceinline__ uint2 load_once_8(const void* p) {
   return v;
 }
 
+// Asks the second-level cache for the line of an address.
+__device__ __forceinline__ void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+
 // Copies to shared memory that run beside the code; those issued between two commits are a group.
 __device__ __forceinline__ uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The matrix instructions of sm_90a for four warps at once (wgmma), and the barriers and bulk copies that feed them. The left
+// The matrix instructions of sm_90a for four warps at once (wgmma). The left
 // operand is in registers, laid out as for mma.sync (ptx.cuh) with 16 rows a warp; the right one is 128 rows of 128 bytes in
 // shared memory, where 16-byte piece c of row r lies at piece c ^ r % 8. Results: d[4 j + 2 h + i] is row 8 h + g of the warp's
 // 16, column 8 j + 2 q + i.
@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "backends/cuda/device/ptx.cuh"
+#include "backends/cuda/device/barrier.cuh"
 
 namespace quamba2::cuda {
 
@@ -60,42 +60,6 @@ __device__ __forceinline__ void products_bf16(float (&d)[64], const uint32_t (&a
 }
 #undef QUAMBA2_PRODUCTS
 #undef QUAMBA2_EIGHT
-
-// A barrier in shared memory: `count` arrivals, and the bytes that copies were announced to bring, complete a phase.
-__device__ __forceinline__ void init_barrier(uint64_t* barrier, int count) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(count) : "memory");
-}
-__device__ __forceinline__ void publish_barriers() {
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-}
-__device__ __forceinline__ void arrive(uint64_t* barrier) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
-}
-__device__ __forceinline__ void arrive_expecting(uint64_t* barrier, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
-               : "memory");
-}
-// Waits until the phase of this parity has ended.
-__device__ __forceinline__ void wait_barrier(uint64_t* barrier, uint32_t parity) {
-  asm volatile(
-      "{\n"
-      ".reg .pred p;\n"
-      "again%=:\n"
-      "mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n"
-      "@p bra done%=;\n"
-      "bra again%=;\n"
-      "done%=:\n"
-      "}\n" ::"r"(shared_address(barrier)),
-      "r"(parity)
-      : "memory");
-}
-// Copies a run of memory, in multiples of 16 bytes, and tells the barrier.
-__device__ __forceinline__ void copy_bulk(void* shared, const void* from, uint32_t bytes, uint64_t* barrier) {
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-                   shared_address(shared)),
-               "l"(from), "r"(bytes), "r"(shared_address(barrier))
-               : "memory");
-}
 
 template <int kRegisters>
 __device__ __forceinline__ void more_registers() {

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel that carries out a token program (token_program.cuh): one block a multiprocessor, all at once.
+#include <cuda_runtime.h>
+
+#include "backends/cuda/device/launch.cuh"
+#include "backends/cuda/token_linear.cuh"
+#include "backends/cuda/token_program.cuh"
+#include "backends/cuda/token_row.cuh"
+#include "backends/cuda/token_scan.cuh"
+#include "backends/cuda/token_stream.cuh"
+
+namespace quamba2::cuda {
+namespace {
+
+__device__ __forceinline__ void fill_signs(const TokenProgram& p, float* signs) {
+  constexpr int kOne = kLargestCore * kLargestCore;
+  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < p.rotation_count * kOne; i += kTokenThreads) {
+    const int32_t row = i % kLargestCore, l = i / kLargestCore % kLargestCore;
+    signs[i] = p.rotation[i / kOne].minus[row] >> l & 1 ? -1.0f : 1.0f;
+  }
+}
+
+// What the phase reads that no phase writes: asked for while the one before it runs.
+__device__ __forceinline__ void prefetch_phase(const Phase& phase, int64_t slot) {
+  if (phase.kind == PhaseKind::kScan) return prefetch_scan(phase.scan, slot);
+  const LinearPhase& l = phase.linear;
+  const WarpTiles tiles(l.bands, l.k_tiles, 0);
+  const auto t = static_cast<int32_t>(threadIdx.x);
+  if (t < tiles.bands * kBandRows) prefetch_result(l, tiles.first_band * kBandRows + t);
+}
+
+struct Block {
+  float *kept, *values, *rotated, *signs, *scan, *late;
+  uint32_t* partials;
+  WarpBands* bands;
+};
+
+template <WeightKind kKind>
+__device__ __forceinline__ void run_linear(const TokenProgram& p, const Phase& phase, const Phase* last, uint32_t tag,
+                                           int64_t slot, const Block& block, BlockReducer& reducer,
+                                           TileStream<kKind>& stream) {
+  const LinearPhase& l = phase.linear;
+  const auto t = static_cast<int32_t>(threadIdx.x), warp = t / 32;
+  const WarpTiles tiles(l.bands, l.k_tiles, warp);
+  const LinearResult result =
+      linear_result(l, t < tiles.bands * kBandRows ? tiles.first_band * kBandRows + t : l.outputs);
+  if (t % 32 == 0) block.bands[warp] = warp_bands(tiles, l.k_tiles);
+  Row row = {block.values, block.rotated};
+  for (int32_t o = 0; o < phase.row_ops; ++o)
+    run_row_op(p, phase.row[o], tag - 1, block.kept, block.signs, reducer, &row);
+  const float x_scale = encode_row<kKind>(l, reducer, &row);
+  __syncthreads();
+  if (last != nullptr && last->kind == PhaseKind::kScan) store_late(last->scan, slot, block.late);
+  multiply_tiles<kKind>(l, tiles, reinterpret_cast<const char*>(row.other), stream,
+                        block.partials + warp * p.partial_bands * kBandRows);
+  __syncthreads();
+  finish_linear<kKind>(l, tiles, result, x_scale, block.bands, block.partials, p.partial_bands, block.kept, tag);
+}
+
+template <WeightKind kKind>
+__global__ void __launch_bounds__(kTokenThreads, 1) token_kernel(const __grid_constant__ TokenProgram p) {
+#if __CUDA_ARCH__ >= 900
+  extern __shared__ uint4 shared_memory[];
+  alignas(16) __shared__ float reduce[BlockReducer::kFloats];
+  __shared__ WarpBands bands[kTokenWarps];
+  __shared__ uint64_t barriers[kTokenWarps * kMostStages];
+  char* base = reinterpret_cast<char*>(shared_memory);
+  const TokenShared at = token_shared(p);
+  const auto floats = [&](int32_t offset) { return reinterpret_cast<float*>(base + offset); };
+  const Block block = {floats(at.kept),
+                       floats(at.values),
+                       floats(at.rotated),
+                       floats(at.signs),
+                       floats(at.scan),
+                       floats(at.late),
+                       reinterpret_cast<uint32_t*>(base + at.partial),
+                       bands};
+  const auto t = static_cast<int32_t>(threadIdx.x);
+  auto* streams = reinterpret_cast<WeightStream*>(base + at.streams);
+  auto* phases = reinterpret_cast<Phase*>(base + at.phases);
+  constexpr int32_t kPhaseWords = sizeof(Phase) / 16;
+  const auto copy = [&](void* to, const void* from, int32_t words) {
+    for (int32_t i = t; i < words; i += kTokenThreads) static_cast<uint4*>(to)[i] = static_cast<const uint4*>(from)[i];
+  };
+  copy(streams, p.streams, p.stream_count * static_cast<int32_t>(sizeof(WeightStream)) / 16);
+  copy(phases, p.phases, min(2, p.phase_count) * kPhaseWords);
+  fill_signs(p, block.signs);
+  __syncthreads();
+
+  TileStream<kKind> stream(p, base + t / 32 * p.stages * stage_bytes_of(kKind), barriers + t / 32 * kMostStages,
+                           streams);
+  BlockReducer reducer(reduce);
+  const int64_t slot = p.segments != nullptr ? p.segments[0].slot : 0;
+  for (int32_t i = 0; i < min(2, p.phase_count); ++i) prefetch_phase(phases[i], slot);
+  int32_t now = 0;  // where this phase's description is
+#pragma unroll 1
+  for (int32_t i = 0; i < p.phase_count; ++i) {
+    const int32_t next = now == kPhasesAhead - 1 ? 0 : now + 1, before = now == 0 ? kPhasesAhead - 1 : now - 1;
+    const bool copies = i + 2 < p.phase_count && t < kPhaseWords;
+    uint4 words = {};
+    if (copies) words = reinterpret_cast<const uint4*>(p.phases + i + 2)[t];
+    const uint32_t tag = p.before + static_cast<uint32_t>(i) + 1;
+    if (phases[now].kind == PhaseKind::kLinear)
+      run_linear<kKind>(p, phases[now], i > 0 ? phases + before : nullptr, tag, slot, block, reducer, stream);
+    else
+      run_scan(phases[now].scan, slot, tag, block.scan, block.late);
+    if (copies) reinterpret_cast<uint4*>(phases + before)[t] = words;  // that phase is read no more
+    __syncthreads();
+    // Nobody waits for this block now: the time to ask for what comes later.
+    if (i + 2 < p.phase_count) prefetch_phase(phases[before], slot);
+    now = next;
+  }
+#else
+  __trap();  // has_token_kernel is asked before
+#endif
+}
+
+using TokenKernel = void (*)(TokenProgram);
+TokenKernel kernel_of(WeightKind kind) {
+  switch (kind) {
+    case WeightKind::kI8: return token_kernel<WeightKind::kI8>;
+    case WeightKind::kI4Ratio: return token_kernel<WeightKind::kI4Ratio>;
+    case WeightKind::kI4: return token_kernel<WeightKind::kI4>;
+    case WeightKind::kI6: return token_kernel<WeightKind::kI6>;
+    case WeightKind::kI4Float: return token_kernel<WeightKind::kI4Float>;
+    case WeightKind::kI6Float: return token_kernel<WeightKind::kI6Float>;
+    case WeightKind::kI8Float: return token_kernel<WeightKind::kI8Float>;
+    case WeightKind::kF16: return token_kernel<WeightKind::kF16>;
+    default: return token_kernel<WeightKind::kBF16>;
+  }
+}
+
+}  // namespace
+
+bool has_token_kernel(WeightKind kind) {
+  cudaFuncAttributes attributes = {};
+  const bool is_known = cudaFuncGetAttributes(&attributes, kernel_of(kind)) == cudaSuccess;
+  cudaGetLastError();
+  return !is_known || attributes.ptxVersion >= 90;
+}
+
+void launch_token_program(const TokenProgram& p, int32_t blocks, void* stream) {
+  const auto bytes = static_cast<size_t>(token_shared(p).total);
+  cudaLaunchAttribute together;
+  together.id = cudaLaunchAttributeCooperative;
+  together.val.cooperative = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(kTokenThreads);
+  config.dynamicSmemBytes = bytes;
+  config.stream = static_cast<cudaStream_t>(stream);
+  config.attrs = &together;
+  config.numAttrs = 1;
+  const TokenKernel kernel = kernel_of(p.kind);
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+  cudaLaunchKernelEx(&config, kernel, p);  // a failed launch is found by cudaGetLastError
+}
+
+}  // namespace quamba2::cuda
