@@ -15,6 +15,7 @@ struct ConvProblem {
   std::vector<int32_t> begin = three_parts();
   Spec x, weight, out;
   bool bias = true;
+  int bias_misalign = 1;
   Activation activation = Activation::kSilu;
 };
 
@@ -53,6 +54,15 @@ std::vector<ConvProblem> problems() {
   }
   changed([](ConvProblem& p) { p.weight.storage = DType::kI8; });
   changed([](ConvProblem& p) { p.weight.storage = DType::kF16; });
+  for (int kind = 0; kind < 16; ++kind) {  // what can be read four at a time
+    changed([&](ConvProblem& p) {
+      p.bias_misalign = 0;
+      if (kind & 1) p.x.storage = DType::kI8, p.x.grain = kind & 8 ? Grain::kTensor : Grain::kColumn;
+      if (kind & 2) p.out.storage = DType::kI8, p.out.grain = kind & 8 ? Grain::kTensor : Grain::kColumn;
+      if (kind & 4) p.weight.storage = DType::kI8, p.segments = {{0, 70, 3}, {70, 2, 1}, {72, 16, 0}};
+      if (kind & 8) p.activation = Activation::kNone;
+    });
+  }
   changed([](ConvProblem& p) { p.channels = 1792, p.begin = {0, 1536, 1664, 1792}; });
   return all;
 }
@@ -71,7 +81,7 @@ TEST(CausalConv1d, MatchesTheReference) {
       args.weight.format.level[0].grain = Grain::kRow;
       args.weight.scales[0] = space->floats({p.channels}, 0.01, 0.001);
     }
-    if (p.bias) args.bias = space->floats({p.channels}, 0, 1, 1);
+    if (p.bias) args.bias = space->floats({p.channels}, 0, 1, p.bias_misalign);
     Spec state = p.x;
     state.row_pad = 0;
     args.state = space->operand_like({4, p.taps - 1, p.channels}, state, args.x);

@@ -182,18 +182,21 @@ TEST(Norm, RotatedGatesMatchTheReference) {
   KernelTest<GateArgs> gates;
   uint64_t seed = 2700;
   bool taken = true;
-  for (const int32_t width : {1, 12, 56, 64, 768, 1536, 5120, 1792}) {
+  for (const int32_t width : {1, 12, 56, 64, 768, 1536, 1792, 2048, 3072, 4096, 5120, 8192}) {
     for (const Rotation rotation : {Rotation::kHadamard, Rotation::kTransposedHadamard}) {
       for (const Grain grain : {Grain::kGroup, Grain::kTensor, Grain::kColumn, Grain::kRow}) {
         auto space = std::make_shared<Workspace>(++seed);
         Spec out;
         if (grain != Grain::kGroup) out.storage = DType::kI8, out.grain = grain;
         GatedRmsNormArgs norm;
+        Spec z;
+        if (grain == Grain::kRow) z.storage = DType::kI8, z.grain = Grain::kColumn;
         norm.y = space->operand({3, width}, {});
-        norm.z = space->operand({3, width}, {});
+        norm.z = space->operand({3, width}, z);
         norm.weight = space->floats({width}, 1, 0.3);
         norm.out = space->output({3, width}, out);
-        norm.groups = width % 8 == 0 ? 4 : 1;
+        norm.groups = width % 8 == 0 && rotation == Rotation::kHadamard ? 4 : 1;
+        norm.norm_before_gate = grain == Grain::kColumn;
         norm.rotation = rotation;
         const GateArgs gate = {norm.y, norm.z, norm.out, rotation};
         taken = is_taken(norm) && is_taken(gate);

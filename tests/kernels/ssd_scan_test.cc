@@ -89,7 +89,7 @@ TEST(SsdScan, StepsOfModelsMatchTheReference) {
 TEST(SsdScan, ChunksOfModelsMatchTheReference) {
   std::vector<ScanProblem> problems;
   for (const int32_t states : {64, 128}) {
-    for (const int32_t length : {2, 15, 63, 64, 65, 150, 300}) {
+    for (const int32_t length : {2, 15, 63, 64, 65, 128, 129, 150, 300}) {
       ScanProblem p;
       p.heads = 2, p.width = 64, p.states = states, p.groups = 1 + length % 2;
       p.segments = {{0, length, 1}, {length, 70, 3}};
@@ -105,6 +105,18 @@ TEST(SsdScan, ChunksOfModelsMatchTheReference) {
     }
   }
   check_all(problems, 9400);
+}
+
+TEST(SsdScan, VariantsOfChunksMatchTheReference) {
+  ScanProblem base;
+  base.heads = 4, base.width = 64, base.states = 64, base.groups = 2;
+  base.segments = {{0, 5, 3}, {5, 1, 0}, {6, 140, 4}, {146, 20, 1}};
+  std::vector<ScanProblem> problems;
+  for (ScanProblem p : scan_variants(base)) {
+    p.width = 64;  // the kernels of chunks have no other
+    problems.push_back(p);
+  }
+  check_all(problems, 9500);
 }
 
 TEST(SsdScan, VariantsMatchTheReference) {

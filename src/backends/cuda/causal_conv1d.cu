@@ -1,61 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // causal_conv1d: a thread has a few channels and walks a tile of a segment's tokens with the last inputs in registers.
-#include "backends/cuda/causal_conv1d_config.h"
+#include "backends/cuda/causal_conv1d.cuh"
 #include "backends/cuda/causal_conv1d_rows.h"
-#include "backends/cuda/device/launch.cuh"
-#include "backends/cuda/device/vectors.cuh"
 
 namespace quamba2 {
 namespace cuda {
 namespace {
-
-struct ConvParameters {
-  Numbers x, state, weight, part[kMaxParts];
-  int32_t begin[kMaxParts + 1];
-  int32_t parts, channels, taps, segments, tile;
-  const float* bias;
-  const Segment* segment;
-  bool silu;
-};
-
-// The state is a matrix [S * (K - 1), C] of x's numbers.
-template <int kWidth>
-__device__ __forceinline__ Vector<kWidth> history(const ConvParameters& p, const Segment& s, int32_t at, int32_t c) {
-  // Input `at` of the segment, where negative ones are before it.
-  if (at >= 0) return load_vector<kWidth>(p.x, s.begin + at, c);
-  return load_vector<kWidth>(p.state, static_cast<int64_t>(s.slot) * (p.taps - 1) + p.taps - 1 + at, c);
-}
-
-// Codes as they are, a word of neighbours at a time: row `k` of the state becomes input `length - (K - 1) + k`.
-template <class Word>
-__device__ __forceinline__ Word input_word(const ConvParameters& p, const Segment& s, int32_t at, int32_t c,
-                                           int bytes) {
-  const char* base = static_cast<const char*>(at >= 0 ? p.x.data : p.state.data);
-  const int64_t row =
-      at >= 0 ? static_cast<int64_t>(s.begin) + at : static_cast<int64_t>(s.slot) * (p.taps - 1) + p.taps - 1 + at;
-  return *reinterpret_cast<const Word*>(base + (row * (at >= 0 ? p.x.stride : p.state.stride) + c) * bytes);
-}
-
-// With kTaps = 0 rows are moved one after the other: towards the front, so each is read before it is written. Else all are
-// read first, which takes the time of one.
-template <class Word, int kTaps>
-__device__ __forceinline__ void move_state(const ConvParameters& p, const Segment& s, int32_t c, int bytes) {
-  const int32_t rows = p.taps - 1;
-  char* state = static_cast<char*>(p.state.data) +
-                (static_cast<int64_t>(s.slot) * rows * p.state.stride + c) * static_cast<int64_t>(bytes);
-  const int64_t step = static_cast<int64_t>(p.state.stride) * bytes;
-  if constexpr (kTaps > 1) {
-    Word held[kTaps - 1];
-#pragma unroll
-    for (int k = 0; k < kTaps - 1; ++k) held[k] = input_word<Word>(p, s, s.length - rows + k, c, bytes);
-#pragma unroll
-    for (int k = 0; k < kTaps - 1; ++k) *reinterpret_cast<Word*>(state + k * step) = held[k];
-  } else {
-    for (int32_t k = 0; k < rows; ++k) {
-      *reinterpret_cast<Word*>(state + k * step) = input_word<Word>(p, s, s.length - rows + k, c, bytes);
-    }
-  }
-}
 
 template <int kWidth>
 __device__ __forceinline__ void store_output(const ConvParameters& p, int64_t token, int32_t c, Vector<kWidth> y) {
@@ -85,17 +35,13 @@ __global__ void causal_conv1d_kernel(const __grid_constant__ ConvParameters p) {
   }
   wait_for_previous();
   if (c >= p.channels) return;
-  int32_t tile = static_cast<int32_t>(blockIdx.y), index = 0;
-  Segment s = p.segment[0];
+  int32_t tile = static_cast<int32_t>(blockIdx.y);
+  Segment s;
   if (p.tile == 0) {  // one token each
     s = p.segment[tile];
     tile = 0;
-  } else {
-    while (tile >= conv_tiles(s.length, p.tile)) {
-      tile -= conv_tiles(s.length, p.tile);
-      if (++index == p.segments) return;
-      s = p.segment[index];
-    }
+  } else if (!find_tile(p, tile, s)) {
+    return;
   }
   const Vector<kWidth> bias = load_parameters<kWidth>(p.bias, c, 0.0f);
   const int32_t first = p.tile == 0 ? 0 : tile * p.tile;
@@ -201,6 +147,7 @@ void run_conv(const CausalConv1dArgs& a, const Stream& stream) {
   const bool fours = all_in_fours(a);
   const ConvConfig config = conv_config(a.x.values.dim[0], a.segment_count, p.channels, p.taps, fours ? 4 : 1);
   p.tile = config.tile;
+  if (fours && run_conv_prompt(p, config, stream)) return;
   LaunchShape shape;
   shape.block = dim3(static_cast<unsigned>(config.threads));
   shape.grid = dim3(static_cast<unsigned>(config.blocks), static_cast<unsigned>(config.tiles));

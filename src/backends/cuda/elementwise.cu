@@ -2,6 +2,7 @@
 // gate, add and convert: flat over all numbers, or a block a row where the output has a scale a row.
 #include "backends/cuda/device/rotated_row.cuh"
 #include "backends/cuda/elementwise_rows.h"
+#include "backends/cuda/gated_rotation.h"
 
 namespace quamba2 {
 namespace cuda {
@@ -94,6 +95,8 @@ void run_gate(const GateArgs& a, const Stream& stream) {
   if (a.rotation == Rotation::kNone) return run_pair<Does::kGate>(a.y, a.z, a.out, stream);
   const Pair p = {numbers_of(a.y), numbers_of(a.z), numbers_of(a.out), a.y.values.dim[0], a.y.values.dim[1]};
   const bool fours = in_fours(a.y) && in_fours(a.z) && in_fours(a.out);
+  const GatedRows whole = {p.a, p.b, p.out, nullptr, p.rows, p.width, 0, 0.0f, false};
+  if (fours && run_gated_rotation(whole, a.rotation, stream)) return;
   LaunchShape shape = row_shape(p.rows, p.width, fours ? 4 : 1);
   shape.shared_bytes *= 2;
   launch(fours ? rotated_gate_kernel<4> : rotated_gate_kernel<1>, shape, stream, p, rotation_of(a.rotation, p.width));

@@ -232,13 +232,59 @@ __device__ __forceinline__ void produce(const ManyRows& p, char* stages, uint64_
   }
 }
 
+// Where four neighbouring weight rows go.
+struct ResultTarget {
+  int part;
+  int32_t column;
+  bool together;  // codes or f32 that leave in one word
+  float inverse[4];
+};
+__device__ __forceinline__ ResultTarget result_target(const ManyRows& p, int32_t n) {
+  ResultTarget r = {0, 0, false, {0, 0, 0, 0}};
+  while (r.part + 1 < p.out.count && n >= p.out.begin[r.part + 1]) ++r.part;
+  const Numbers& out = p.out.part[r.part];
+  r.column = n - p.out.begin[r.part];
+  const int size = out.dtype == DType::kF32 ? 4 : out.dtype == DType::kI8 ? 1 : 2;
+  r.together = n + 4 <= p.out.begin[r.part + 1] && (static_cast<int64_t>(out.stride) | r.column) % 4 == 0 &&
+               reinterpret_cast<int64_t>(out.data) % (4 * size) == 0 &&
+               (out.dtype == DType::kI8 || out.dtype == DType::kF32);
+  if (!r.together || out.dtype == DType::kF32) return r;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float s = scale_of(out, 0, r.column + i);
+    if (s != 0.0f && s < 0x1p-60f) r.together = false;
+    r.inverse[i] = s == 0.0f ? 0.0f : __fdiv_rn(1.0f, s);
+  }
+  return r;
+}
+__device__ __forceinline__ void store_four(const ManyRows& p, const ResultTarget& r, int32_t n, int32_t token,
+                                           const float (&y)[4]) {
+  const Numbers& out = p.out.part[r.part];
+  if (r.together) {
+    const int64_t at = static_cast<int64_t>(token) * out.stride + r.column;
+    if (out.dtype == DType::kF32) {
+      *reinterpret_cast<float4*>(static_cast<float*>(out.data) + at) = make_float4(y[0], y[1], y[2], y[3]);
+    } else {
+      const int code[4] = {__float2int_rn(y[0] * r.inverse[0]), __float2int_rn(y[1] * r.inverse[1]),
+                           __float2int_rn(y[2] * r.inverse[2]), __float2int_rn(y[3] * r.inverse[3])};
+      *reinterpret_cast<uint32_t*>(static_cast<int8_t*>(out.data) + at) = pack_codes(code);
+    }
+    return;
+  }
+  int part = r.part;
+  for (int i = 0; i < 4 && n + i < p.weight.outputs; ++i) {
+    while (n + i >= p.out.begin[part + 1]) ++part;
+    store_number(p.out.part[part], token, n + i - p.out.begin[part], y[i]);
+  }
+}
+
 // Results [kTokens][kResultStride] in shared memory to their parts: lanes have four neighbouring weight rows for all tokens.
 template <WeightKind kKind>
 __device__ __forceinline__ void store_results(const ManyRows& p, const float* results, int32_t first_token,
                                               int tokens) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int32_t n = blockIdx.x * kManyRows + lane * 4;
-  if (n >= p.weight.outputs) return;
+  if (tokens <= 0) return;
   float scale[4] = {1, 1, 1, 1}, bias[4] = {0, 0, 0, 0};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
@@ -246,49 +292,26 @@ __device__ __forceinline__ void store_results(const ManyRows& p, const float* re
     if constexpr (has_row_scales(kKind)) scale[i] = p.weight.rows[n + i];
     if (p.out.bias != nullptr) bias[i] = p.out.bias[n + i];
   }
-  int part = 0;
-  while (part + 1 < p.out.count && n >= p.out.begin[part + 1]) ++part;
-  const Numbers& out = p.out.part[part];
-  const int32_t column = n - p.out.begin[part];
-  const int size = out.dtype == DType::kF32 ? 4 : out.dtype == DType::kI8 ? 1 : 2;
-  const bool whole = n + 4 <= p.out.begin[part + 1] && (static_cast<int64_t>(out.stride) | column) % 4 == 0 &&
-                     reinterpret_cast<int64_t>(out.data) % (4 * size) == 0;
-  float inverse[4] = {0, 0, 0, 0};
-  bool fast = whole && (out.dtype == DType::kI8 || out.dtype == DType::kF32);
-  if (fast && out.dtype == DType::kI8) {
+  const ResultTarget target = result_target(p, min(n, p.weight.outputs - 1));
+  // A lane keeps the scale of one of the warp's sixteen tokens.
+  const int own = min(warp + lane % 16 * 8, tokens - 1);
+  const float scales = multiplies_codes(kKind) ? scale_of(p.x, first_token + own, 0) : p.up[first_token + own];
+  constexpr int kBatch = 4;  // tokens whose sums are read together
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float s = scale_of(out, 0, column + i);
-      if (s != 0.0f && s < 0x1p-60f) fast = false;
-      inverse[i] = s == 0.0f ? 0.0f : __fdiv_rn(1.0f, s);
+  for (int begin = 0; begin < 16; begin += kBatch) {
+    float4 sums[kBatch];
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      sums[i] = *reinterpret_cast<const float4*>(results + (warp + (begin + i) * 8) * kResultStride + lane * 4);
     }
-  }
-  for (int t = warp; t < tokens; t += 8) {
-    const int32_t token = first_token + t;
-    const float4 sums = *reinterpret_cast<const float4*>(results + t * kResultStride + lane * 4);
-    const float x_scale = multiplies_codes(kKind) ? scale_of(p.x, token, 0) : p.up[token];
-    const float y[4] = {fmaf(sums.x * x_scale, scale[0], bias[0]), fmaf(sums.y * x_scale, scale[1], bias[1]),
-                        fmaf(sums.z * x_scale, scale[2], bias[2]), fmaf(sums.w * x_scale, scale[3], bias[3])};
-    if (fast && out.dtype == DType::kF32) {
-      *reinterpret_cast<float4*>(static_cast<float*>(out.data) + static_cast<int64_t>(token) * out.stride + column) =
-          make_float4(y[0], y[1], y[2], y[3]);
-    } else if (fast) {
-      uint32_t codes = 0;
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int code = __float2int_rn(fminf(fmaxf(y[i] * inverse[i], -128.0f), 127.0f));
-        codes |= static_cast<uint32_t>(code & 255) << (8 * i);
-      }
-      *reinterpret_cast<uint32_t*>(static_cast<int8_t*>(out.data) + static_cast<int64_t>(token) * out.stride + column) =
-          codes;
-    } else {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        if (n + i >= p.weight.outputs) continue;
-        int at = part;
-        while (n + i >= p.out.begin[at + 1]) ++at;
-        store_number(p.out.part[at], token, n + i - p.out.begin[at], y[i]);
-      }
+    for (int i = 0; i < kBatch; ++i) {
+      const float x_scale = __shfl_sync(kAllLanes, scales, begin + i);
+      const int t = warp + (begin + i) * 8;
+      if (t >= tokens || n >= p.weight.outputs) continue;
+      const float y[4] = {fmaf(sums[i].x * x_scale, scale[0], bias[0]), fmaf(sums[i].y * x_scale, scale[1], bias[1]),
+                          fmaf(sums[i].z * x_scale, scale[2], bias[2]), fmaf(sums[i].w * x_scale, scale[3], bias[3])};
+      store_four(p, target, n, first_token + t, y);
     }
   }
 }

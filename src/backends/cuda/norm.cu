@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // rms_norm, layer_norm and gated_rms_norm: a block a row, which stays in shared memory between the sums and the output.
 #include "backends/cuda/device/rotated_row.cuh"
+#include "backends/cuda/gated_rotation.h"
 #include "backends/cuda/norm_rows.h"
 
 namespace quamba2 {
@@ -219,6 +220,9 @@ void run_gated(const GatedRmsNormArgs& a, const Stream& stream) {
   const bool rotates = a.rotation != Rotation::kNone;
   p.groups = a.out.format.dynamic || rotates ? a.groups : 1;
   const bool fours = p.width % 4 == 0 && in_fours(a.y) && in_fours(a.z) && in_fours(a.out) && in_fours(a.weight);
+  const GatedRows whole = {
+      p.x, p.z, p.out, p.weight, a.y.values.dim[0], a.y.values.dim[1], p.width, p.eps, p.norm_before_gate};
+  if (fours && run_gated_rotation(whole, a.rotation, stream)) return;
   LaunchShape shape = row_shape(a.y.values.dim[0], p.groups * p.width, fours ? 4 : 1);
   shape.grid.y = static_cast<unsigned>(a.groups / p.groups);
   if (rotates) shape.shared_bytes *= 2;

@@ -96,16 +96,6 @@ struct HeadState {
   }
 };
 
-// What encodes numbers of a scale: v * up * inverse; `up` keeps 1 / scale finite where the scale is tiny.
-struct CodeFactor {
-  float up, inverse;
-  __device__ __forceinline__ float steps(float v) const { return v * up * inverse; }
-};
-__device__ __forceinline__ CodeFactor code_factor(float scale) {
-  const float up = scale < 0x1p-60f ? 0x1p+64f : 1.0f;
-  return {up, scale > 0.0f ? __fdiv_rn(1.0f, scale * up) : 0.0f};
-}
-
 // Channel p of a head whose scales are dynamic, block after block of N: value(n) is asked for twice. Each number takes over
 // what rounding has left of the one before it.
 template <class Value>

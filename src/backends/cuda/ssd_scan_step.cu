@@ -41,6 +41,23 @@ __device__ __forceinline__ FourFloats load_state(const HeadState& s, int64_t i) 
   return out;
 }
 
+// The same way back, so that a warp's numbers leave in whole sectors. Not for dynamic scales.
+template <DType kType>
+__device__ __forceinline__ void store_state(const HeadState& s, int64_t n, int64_t p, const float (&v)[4]) {
+  const int64_t i = n * s.row_stride + p;
+  if constexpr (kType == DType::kF32) {
+    *reinterpret_cast<float4*>(s.data + i * 4) = make_float4(v[0], v[1], v[2], v[3]);
+  } else if constexpr (kType == DType::kF16) {
+    const __half2 low = __floats2half2_rn(v[0], v[1]), high = __floats2half2_rn(v[2], v[3]);
+    *reinterpret_cast<uint2*>(s.data + i * 2) =
+        make_uint2(*reinterpret_cast<const uint32_t*>(&low), *reinterpret_cast<const uint32_t*>(&high));
+  } else {
+    *reinterpret_cast<char4*>(s.data + i) =
+        make_char4(encode_i8(v[0], s.scale(n, p)), encode_i8(v[1], s.scale(n, p + 1)),
+                   encode_i8(v[2], s.scale(n, p + 2)), encode_i8(v[3], s.scale(n, p + 3)));
+  }
+}
+
 template <int kRows, int kStates, int kWidth>
 struct Place {
   static constexpr int kRowLanes = 32 / kRows, kChannelLanes = 32 / kRowLanes, kWarpChannels = 4 * kChannelLanes;
@@ -209,10 +226,7 @@ __global__ void __launch_bounds__(kThreads, kKind == StateKind::kStatic ? 2 : 3)
     store_dynamic<kRows, kStates, kWidth>(state, place, v, shared.scales, shared.totals);
   } else {
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) state.encode(place.row + r, place.channel + i, v[r][i]);
-    }
+    for (int r = 0; r < kRows; ++r) store_state<kType>(state, place.row + r, place.channel, v[r]);
     __syncthreads();
   }
   if (threadIdx.x < kWidth) {

@@ -64,6 +64,29 @@ __device__ __forceinline__ int8_t encode_i8(float v, float scale) {
   return static_cast<int8_t>(__float2int_rn(fminf(fmaxf(code, -128.0f), 127.0f)));
 }
 
+// What encodes numbers of a scale: v * up * inverse; `up` keeps 1 / scale finite where the scale is tiny.
+struct CodeFactor {
+  float up, inverse;
+  __device__ __forceinline__ float steps(float v) const { return v * up * inverse; }
+};
+__device__ __forceinline__ CodeFactor code_factor(float scale) {
+  const float up = scale < 0x1p-60f ? 0x1p+64f : 1.0f;
+  return {up, scale > 0.0f ? __fdiv_rn(1.0f, scale * up) : 0.0f};
+}
+
+// Four codes, saturated, in a word.
+__device__ __forceinline__ uint32_t pack_codes(const int (&code)[4]) {
+  uint32_t word;
+  asm("{\n"
+      ".reg .u32 high;\n"
+      "cvt.pack.sat.s8.s32.b32 high, %4, %3, 0;\n"
+      "cvt.pack.sat.s8.s32.b32 %0, %2, %1, high;\n"
+      "}"
+      : "=r"(word)
+      : "r"(code[0]), "r"(code[1]), "r"(code[2]), "r"(code[3]));
+  return word;
+}
+
 // Scales must be static: dynamic ones belong to whole rows.
 __device__ __forceinline__ void store_number(const Numbers& x, int64_t row, int64_t column, float v) {
   const int64_t i = row * x.stride + column;

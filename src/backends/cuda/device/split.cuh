@@ -77,12 +77,14 @@ __device__ __forceinline__ void load_right_turned(uint32_t (&b)[4], const Tile& 
   load_matrices(b, t.at(part, n + lane / 16 * 8 + lane % 8, k + lane / 8 % 2 * 8));
 }
 
-// c += a * b where both are split: [16, 16] times [16, 16], c two tiles of eight columns.
+// c += a * b, [16, 16] times [16, 16], c two tiles of eight columns. Both are split but for what has one part (whose low
+// registers are not read).
+template <bool kLeftWhole = false, bool kRightWhole = false>
 __device__ __forceinline__ void multiply_split(float (&c)[2][4], const uint32_t (&a)[2][4], const uint32_t (&b)[2][4]) {
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
-    multiply_bf16(c[i], a[1], b[0][2 * i], b[0][2 * i + 1]);
-    multiply_bf16(c[i], a[0], b[1][2 * i], b[1][2 * i + 1]);
+    if constexpr (!kLeftWhole) multiply_bf16(c[i], a[1], b[0][2 * i], b[0][2 * i + 1]);
+    if constexpr (!kRightWhole) multiply_bf16(c[i], a[0], b[1][2 * i], b[1][2 * i + 1]);
     multiply_bf16(c[i], a[0], b[0][2 * i], b[0][2 * i + 1]);
   }
 }

@@ -100,6 +100,12 @@ __device__ __forceinline__ Vector<kWidth> load_parameters(const float* p, int64_
   return out;
 }
 
-__device__ __forceinline__ float silu(float v) { return v / (1.0f + expf(-v)); }
+// A reciprocal of one ulp, numbers below 2^-126 included; infinity has zero.
+__device__ __forceinline__ float reciprocal(float v) {
+  float r;
+  asm("rcp.approx.f32 %0, %1;" : "=f"(r) : "f"(v));
+  return r;
+}
+__device__ __forceinline__ float silu(float v) { return v * reciprocal(1.0f + expf(-v)); }
 
 }  // namespace quamba2::cuda

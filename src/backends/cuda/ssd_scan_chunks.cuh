@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the three kernels of ssd_scan_chunked.cu share: the chunks of a call, and what is kept of each.
+#pragma once
+
+#include "backends/cuda/device/split.cuh"
+#include "backends/cuda/ssd_scan.cuh"
+
+namespace quamba2::cuda {
+
+constexpr int kChunk = 128, kWidth = 64, kChunkThreads = 256, kTokenTiles = kChunk / 16;
+
+// The chunks of a call, counted over segments and the runs between two roundings of the state.
+__device__ __forceinline__ int run_length(const SsdScan& s, const Segment& segment) {
+  return s.state_every > 0 ? min(s.state_every, max(segment.length, 1)) : max(segment.length, 1);
+}
+__device__ __forceinline__ int chunks_of(const SsdScan& s, const Segment& segment) {
+  const int run = run_length(s, segment), whole = segment.length / run, rest = segment.length % run;
+  return whole * ((run + kChunk - 1) / kChunk) + (rest + kChunk - 1) / kChunk;
+}
+struct ChunkPlace {
+  int64_t begin;  // its first token
+  int length;
+};
+// Chunk `index` of a segment.
+__device__ __forceinline__ ChunkPlace chunk_place(const SsdScan& s, const Segment& segment, int index) {
+  const int run = run_length(s, segment), each = (run + kChunk - 1) / kChunk;
+  const int at = index / each * run + index % each * kChunk, end = min((index / each + 1) * run, segment.length);
+  return {int64_t{segment.begin} + at, min(kChunk, end - at)};
+}
+// Chunk `index` of a call; false behind the last one. All lanes of a warp.
+__device__ __forceinline__ bool find_chunk(const SsdScan& s, int index, ChunkPlace& place) {
+  const int lane = threadIdx.x % 32;
+  for (int first = 0; first < s.segment_count; first += 32) {
+    Segment own = {};
+    if (first + lane < s.segment_count) own = s.segments[first + lane];
+    const int count = first + lane < s.segment_count ? chunks_of(s, own) : 0;
+    int end = count;
+#pragma unroll
+    for (int d = 1; d < 32; d *= 2) {
+      const int before = __shfl_up_sync(kAllLanes, end, d);
+      if (lane >= d) end += before;
+    }
+    const unsigned behind = __ballot_sync(kAllLanes, index < end);
+    if (behind != 0) {
+      const int at = __ffs(static_cast<int>(behind)) - 1;
+      const Segment segment = {__shfl_sync(kAllLanes, own.begin, at), __shfl_sync(kAllLanes, own.length, at), 0};
+      place = chunk_place(s, segment, index - __shfl_sync(kAllLanes, end - count, at));
+      return true;
+    }
+    index -= __shfl_sync(kAllLanes, end, 31);
+  }
+  return false;
+}
+// The number of a segment's first chunk. All lanes of a warp.
+__device__ __forceinline__ int first_chunk(const SsdScan& s, int segment) {
+  int sum = 0;
+  for (int i = threadIdx.x % 32; i < segment; i += 32) sum += chunks_of(s, s.segments[i]);
+#pragma unroll
+  for (int d = 16; d > 0; d /= 2) sum += __shfl_xor_sync(kAllLanes, sum, d);
+  return sum;
+}
+
+// Four neighbours of a row; `together` where they can be read at once.
+__device__ __forceinline__ void load_four(const Numbers& x, int64_t row, int column, bool together, float (&v)[4]) {
+  if (together && x.dtype == DType::kI8) {
+    const char4 c = *reinterpret_cast<const char4*>(static_cast<const int8_t*>(x.data) + row * x.stride + column);
+    v[0] = c.x, v[1] = c.y, v[2] = c.z, v[3] = c.w;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) v[i] *= scale_of(x, row, column + i);
+  } else if (together && x.dtype == DType::kF32) {
+    const float4 f = *reinterpret_cast<const float4*>(static_cast<const float*>(x.data) + row * x.stride + column);
+    v[0] = f.x, v[1] = f.y, v[2] = f.z, v[3] = f.w;
+  } else {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) v[i] = load_number(x, row, column + i);
+  }
+}
+__host__ __device__ __forceinline__ bool reads_together(const Numbers& x) {
+  const int size = x.dtype == DType::kI8 ? 1 : 4;
+  return x.stride % 4 == 0 && reinterpret_cast<int64_t>(x.data) % (4 * size) == 0;
+}
+
+// Of a chunk and group: left operands of the tensor cores in the order in which lanes have them (ptx.cuh), high parts and
+// low ones. Codes are one part, without their scales.
+template <int kStates>
+struct ChunkTiles {
+  static constexpr int kSteps = kStates / 16;
+  uint4 c[kTokenTiles][kSteps][2][32];                          // C [tokens, states]
+  uint4 b[kSteps][kTokenTiles][2][32];                          // B turned [states, tokens]
+  float4 products[kTokenTiles * (kTokenTiles + 1) / 2][2][32];  // C_i . B_j, blocks on and below the diagonal
+};
+
+// Of a chunk and head. weight: of a token in the state; decay: of the state at a token.
+struct ChunkSteps {
+  float2 alpha[kChunk];  // to the base 2, in two parts whose differences do not cancel
+  float delta[kChunk], weight[kChunk], decay[kChunk];
+  float decay_all, unused[3];
+};
+
+// The state before a chunk, of a head: high parts and low ones. Where C are codes, their scales are in it.
+template <int kStates>
+struct ChunkState {
+  alignas(16) __nv_bfloat16 part[2][kStates][kWidth];
+};
+
+template <int kStates>
+struct ChunkMemory {
+  ChunkTiles<kStates>* tiles;   // [chunks][groups]
+  ChunkSteps* steps;            // [chunks][heads]
+  ChunkState<kStates>* states;  // [chunks][heads]
+};
+
+// A thread's numbers of x: four channels of every (kChunkThreads * 4 / kChannels)th token.
+template <bool kCodes, int kChannels>
+struct ThreadInputs {
+  static constexpr int kEach = kChunk * kChannels / 4 / kChunkThreads;
+  float4 raw[kCodes ? 1 : kEach];
+  char4 code[kCodes ? kEach : 1];
+  float4 scales;  // of codes: a thread's channels are the same in all its tokens
+
+  __device__ __forceinline__ static int row(int i) { return (i * kChunkThreads + threadIdx.x) / (kChannels / 4); }
+  __device__ __forceinline__ static int column() { return threadIdx.x % (kChannels / 4) * 4; }
+  __device__ __forceinline__ void begin(const Numbers& x, int64_t first) {
+    if constexpr (kCodes) {
+      const float* from = static_cast<const float*>(x.scales) + first + column();
+      scales = make_float4(from[0], from[1], from[2], from[3]);
+    }
+  }
+  __device__ __forceinline__ void load(const Numbers& x, ChunkPlace chunk, int64_t first) {
+    const int64_t at = chunk.begin * x.stride + first + column();
+    if constexpr (kCodes) {
+#pragma unroll
+      for (int i = 0; i < kEach; ++i) {
+        code[i] = make_char4(0, 0, 0, 0);
+        if (row(i) < chunk.length) {
+          code[i] = *reinterpret_cast<const char4*>(static_cast<const int8_t*>(x.data) + at +
+                                                    static_cast<int64_t>(row(i)) * x.stride);
+        }
+      }
+    } else if (x.dtype == DType::kF32 && reads_together(x)) {
+#pragma unroll
+      for (int i = 0; i < kEach; ++i) {
+        raw[i] = make_float4(0, 0, 0, 0);
+        if (row(i) < chunk.length) {
+          raw[i] = *reinterpret_cast<const float4*>(static_cast<const float*>(x.data) + at +
+                                                    static_cast<int64_t>(row(i)) * x.stride);
+        }
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < kEach; ++i) {
+        float v[4] = {0, 0, 0, 0};
+        if (row(i) < chunk.length) {
+          load_four(x, chunk.begin + row(i), static_cast<int>(first) + column(), reads_together(x), v);
+        }
+        raw[i] = make_float4(v[0], v[1], v[2], v[3]);
+      }
+    }
+  }
+  // Codes without their scale, or the numbers.
+  __device__ __forceinline__ void get(int i, float (&v)[4]) const {
+    if constexpr (kCodes) {
+      v[0] = code[i].x, v[1] = code[i].y, v[2] = code[i].z, v[3] = code[i].w;
+    } else {
+      v[0] = raw[i].x, v[1] = raw[i].y, v[2] = raw[i].z, v[3] = raw[i].w;
+    }
+  }
+  __device__ __forceinline__ void get_scaled(int i, float (&v)[4]) const {
+    get(i, v);
+    if constexpr (kCodes) v[0] *= scales.x, v[1] *= scales.y, v[2] *= scales.z, v[3] *= scales.w;
+  }
+};
+
+// Launches of ssd_scan_chunk_states.cu and ssd_scan_chunk_outputs.cu. `codes`: x, B and C are codes that can be read four at a time.
+template <int kStates>
+void launch_chunk_states(const SsdScan& s, const ChunkMemory<kStates>& memory, bool codes, const Stream& stream);
+template <int kStates>
+void launch_chunk_outputs(const SsdScan& s, const ChunkMemory<kStates>& memory, int32_t most_chunks, bool codes,
+                          const Stream& stream);
+
+}  // namespace quamba2::cuda
