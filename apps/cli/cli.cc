@@ -40,6 +40,7 @@ Program::Program() {
   add_quantize_verbs(this);
   add_search_verbs(this);
   add_generate_verb(this);
+  add_chat_verb(this);
   add_serve_verb(this);
   add_tokenize_verb(this);
   add_eval_verbs(this);

@@ -77,6 +77,7 @@ std::string describe(const Model& model);
 void add_inspect_verbs(Program* program);
 void add_quantize_verbs(Program* program);
 void add_generate_verb(Program* program);
+void add_chat_verb(Program* program);
 void add_tokenize_verb(Program* program);
 void add_serve_verb(Program* program);
 void add_eval_verbs(Program* program);

@@ -18,7 +18,7 @@ using nlohmann::json;
 const std::vector<std::vector<std::string>> kVerbs = {
     {},         {"inspect"},     {"explain"},       {"quantize"}, {"recipes"}, {"generate"},       {"tokenize"},
     {"eval"},   {"eval", "ppl"}, {"eval", "tasks"}, {"compare"},  {"bench"},   {"version"},        {"completion"},
-    {"random"}, {"search"},      {"ablation"},      {"report"},   {"serve"},   {"bench", "serve"},
+    {"random"}, {"search"},      {"ablation"},      {"report"},   {"serve"},   {"bench", "serve"}, {"chat"},
 };
 
 std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {

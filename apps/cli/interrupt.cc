@@ -6,17 +6,19 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 
 namespace quamba2::cli {
 namespace {
 
 volatile sig_atomic_t asked = 0;
+const char* volatile text_at_interrupt = "\nstopping; once more ends at once\n";
 
 void on_signal(int signal) {
   asked = signal;
-  static const char kText[] = "\nstopping; once more ends at once\n";
+  const char* const text = text_at_interrupt;
   if (isatty(STDERR_FILENO)) {
-    [[maybe_unused]] const auto written = write(STDERR_FILENO, kText, sizeof(kText) - 1);
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, text, strlen(text));
   }
 }
 
@@ -44,6 +46,8 @@ void catch_interrupts() {
 }
 
 int interrupted() { return asked; }
+
+void say_at_interrupt(const char* text) { text_at_interrupt = text; }
 
 void acknowledge_interrupt() { asked = 0; }
 

@@ -35,8 +35,10 @@ struct BenchServeArgs {
 class OwnServer {
  public:
   OwnServer(const Session& s, const BenchServeArgs& args)
-      : server_(args.model, service_options(s, args), server_options(args)),
-        thread_([this] { server_.run([this] { return stop_.load(); }); }) {}
+      : server_(args.model, service_options(s, args), server_options(args)) {
+    server_.load();
+    thread_ = std::thread([this] { server_.run([this] { return stop_.load(); }); });
+  }
   ~OwnServer() {
     stop_ = true;
     thread_.join();

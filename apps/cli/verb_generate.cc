@@ -9,13 +9,14 @@
 #include "input.h"
 #include "interrupt.h"
 #include "json.h"
+#include "sampling_options.h"
 #include "units.h"
 
 namespace quamba2::cli {
 namespace {
 
 struct GenerateArgs {
-  std::string model, file;
+  std::string model, file, load_state, save_state;
   std::vector<std::string> prompts;
   int batch = 8;
   bool echo = true;
@@ -40,7 +41,7 @@ std::vector<std::string> all_prompts(const GenerateArgs& args) {
     if (!text.empty() && text.back() == '\n') text.pop_back();  // the editor's, not the author's
     prompts.push_back(std::move(text));
   }
-  if (prompts.empty()) {
+  if (prompts.empty() && args.load_state.empty()) {
     throw Error(ErrorCode::kUsage, "no prompt", "generate", "there is nothing to continue",
                 "give -p TEXT, or -f FILE (- for standard input)");
   }
@@ -64,8 +65,10 @@ void add(GenerationTimes* sum, const GenerationTimes& t) {
   sum->generation_seconds += t.generation_seconds;
 }
 
+using Generate = std::function<Completion(const TextSink& sink, GenerationTimes* times)>;
+
 // One prompt: every piece is on the screen as soon as it is known.
-GenerationTimes stream(Session& s, Engine& engine, const GenerateArgs& args, const std::string& prompt) {
+GenerationTimes stream(Session& s, const GenerateArgs& args, const std::string& prompt, const Generate& run) {
   GenerationTimes times;
   bool echo = args.echo;
   const auto show = [&](size_t, std::string_view piece) {
@@ -74,7 +77,7 @@ GenerationTimes stream(Session& s, Engine& engine, const GenerateArgs& args, con
     s.out.flush();
     return interrupted() == 0;
   };
-  engine.generate({prompt}, args.sampling, show, &times);
+  run(show, &times);
   s.out.write(echo ? prompt + "\n" : "\n");
   s.out.flush();
   return times;
@@ -125,35 +128,57 @@ std::string completions_json(const std::vector<std::string>& prompts, const std:
   return json.close().text();
 }
 
+// One text that goes on from a state file, is kept in one, or both.
+int generate_in_session(Session& s, const GenerateArgs& args, const std::vector<std::string>& prompts) {
+  if (prompts.size() > 1)
+    throw Error(ErrorCode::kUsage, "several prompts", "generate", "a state file holds one text", "give one prompt");
+  PausedText session;
+  if (!args.load_state.empty()) session = load_state_file(args.load_state);
+  if (!args.save_state.empty()) check_writable_place(args.save_state, "--save-state");
+  Engine engine = Engine::load(args.model, engine_options(s.common));
+  if (s.common.verbose) s.progress.note(engine.description());
+  try {
+    if (!session.ids.empty()) engine.check_model_of(session);
+  } catch (const Error& e) {
+    throw e.within(args.load_state);
+  }
+  const std::string prompt = prompts.empty() ? "" : prompts[0];
+  const bool begins = session.ids.empty();
+  const std::vector<int32_t> ids = begins ? engine.encode_prompt(prompt) : engine.tokenizer().encode(prompt);
+  session.notes.clear();  // they were about the text as it was
+  const Generate run = [&](const TextSink& sink, GenerationTimes* times) {
+    return engine.resume(&session, ids, args.sampling, sink, times);
+  };
+  GenerationTimes times;
+  if (s.common.json) {
+    const Completion done = run([](size_t, std::string_view) { return interrupted() == 0; }, &times);
+    s.out.write(completions_json({prompt}, {done}, times));
+  } else {
+    times = stream(s, args, prompt, run);
+  }
+  if (!args.save_state.empty()) save_state_file(session, args.save_state);
+  summarize(s, times);
+  return 0;
+}
+
 int generate(Session& s, const GenerateArgs& args) {
   const std::vector<std::string> prompts = all_prompts(args);
+  if (!args.load_state.empty() || !args.save_state.empty()) return generate_in_session(s, args, prompts);
   EngineOptions options = engine_options(s.common);
   options.max_sequences = static_cast<int>(std::min<size_t>(prompts.size(), static_cast<size_t>(args.batch)));
   Engine engine = Engine::load(args.model, options);
   if (s.common.verbose) s.progress.note(engine.description());
   GenerationTimes times;
   if (prompts.size() == 1 && !s.common.json) {
-    times = stream(s, engine, args, prompts[0]);
+    times = stream(s, args, prompts[0], [&](const TextSink& sink, GenerationTimes* t) {
+      return engine.generate(prompts, args.sampling, sink, t)[0];
+    });
   } else {
     const std::vector<Completion> all = in_batches(s, engine, args, prompts, &times, !s.common.json);
     if (s.common.json) s.out.write(completions_json(prompts, all, times));
   }
   summarize(s, times);
   return 0;
-}
-
-void add_sampling_options(CLI::App* verb, SamplingOptions* o) {
-  const auto option = [&](const std::string& name, auto& value, const std::string& what, const std::string& unit) {
-    return verb->add_option(name, value, what)->option_text(unit)->group("Sampling");
-  };
-  option("--temperature", o->temperature, "0 takes the likeliest token (default), 1 draws as the model says", "T");
-  option("--top-k", o->top_k, "draw from the K likeliest tokens only (0: off)", "K");
-  option("--top-p", o->top_p, "draw from the likeliest tokens that hold this probability (1: off)", "P");
-  option("--min-p", o->min_p, "drop tokens under this share of the likeliest one's probability (0: off)", "P");
-  option("--repetition-penalty", o->repetition_penalty, "of tokens in prompt and text (1: off)", "X");
-  option("--presence-penalty", o->presence_penalty, "of tokens in the text (0: off)", "X");
-  option("--frequency-penalty", o->frequency_penalty, "of tokens in the text, each time (0: off)", "X");
-  at_least(option("--seed", o->seed, "the same seed gives the same text (default 0)", "N"), 0);
 }
 
 }  // namespace
@@ -173,6 +198,10 @@ void add_generate_verb(Program* program) {
   verb->add_flag("--ignore-eos", args->sampling.ignore_eos, "go on after the end of the text");
   verb->add_flag("--echo,!--no-echo", args->echo, "print the prompt before its continuation (default), or not");
   at_least(verb->add_option("-b,--batch", args->batch, "prompts decoded together at most (default 8)"), 1);
+  verb->add_option("--save-state", args->save_state, "keep the text's state in this file, for --load-state")
+      ->option_text("FILE");
+  verb->add_option("--load-state", args->load_state, "go on from a state file (without a prompt: with its own text)")
+      ->option_text("FILE");
   add_sampling_options(verb, &args->sampling);
   set_action(program, verb, args, generate);
 }

@@ -39,12 +39,16 @@ int serve(Session& s, const ServeArgs& args) {
   options.shutdown_time = milliseconds(args.shutdown_seconds);
   if (options.chat_template != "chatml" && !options.chat_template.empty())
     options.chat_template = read_input(options.chat_template, "--chat-template");
+  if (s.common.verbose) options.log = [&s](const std::string& message) { s.progress.note(message); };
   service.cache_bytes = static_cast<uint64_t>(args.cache_mib) << 20;
   server::Server server(args.model, service, options);
-  if (s.common.verbose) s.progress.note(server.engine().description());
-  s.out.write(fmt::format("{} at {}\n", server.model(), server.address()));
-  s.out.flush();
-  server.run([] { return interrupted() != 0; });
+  if (s.common.verbose) s.progress.note("listening at " + server.address() + "; the model is loading");
+  const auto ready = [&] {
+    if (s.common.verbose) s.progress.note(server.engine().description());
+    s.out.write(fmt::format("{} at {}\n", server.model(), server.address()));
+    s.out.flush();
+  };
+  server.run([] { return interrupted() != 0; }, ready);
   acknowledge_interrupt();
   return 0;
 }
@@ -88,6 +92,8 @@ void add_serve_verb(Program* program) {
       ->option_text("FILE");
   verb->add_option("--metrics-prefix", args->server.metrics_prefix, "of the names in /metrics (default quamba2:)")
       ->option_text("TEXT");
+  verb->add_option("--state-dir", args->server.state_dir, "directory where clients may keep states (default: nowhere)")
+      ->option_text("DIR");
   verb->add_flag("--strict", args->server.strict, "refuse requests with members that nobody knows");
   add_limits(verb, args.get());
   set_action(program, verb, args, serve);

@@ -26,8 +26,10 @@ struct Api {
   std::optional<ChatTemplate> chat = {};  // none: why not is the next
   std::string no_chat = {};
   RequestLimits limits = {};
-  std::chrono::milliseconds request_time{0};             // a request's deadline; 0: none
-  std::function<void(std::function<void()>)> post = {};  // to the network thread
+  std::chrono::milliseconds request_time{0};              // a request's deadline; 0: none
+  std::function<void(std::function<void()>)> post = {};   // to the network thread
+  std::function<void(std::function<void()>)> later = {};  // to the thread of the endpoints
+  std::string state_dir = {};                             // empty: states are not kept in files
 };
 
 // Endpoints answer, or throw ApiError or Error before they have begun to. They run on the thread for work that takes time
@@ -42,6 +44,9 @@ void get_tokenizer_info(Api& api, const HttpRequest& request, const std::shared_
 void get_models(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_model(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_page(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
+void get_states(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
+void post_state(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
+void delete_state(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_version(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_metrics(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 

@@ -82,7 +82,7 @@ ChatRequest parse_chat(std::string_view body, const RequestLimits& limits) {
   } else if (top > 0) {
     bad_field("top_logprobs", "it is possible with 'logprobs' only");
   }
-  refuse_unknown(fields, limits);
+  check_unknown(fields, limits);
   return out;
 }
 

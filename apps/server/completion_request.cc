@@ -110,9 +110,11 @@ bool parse_include_usage(JsonFields* fields, bool stream) {
   return at->get<bool>();
 }
 
-void refuse_unknown(const JsonFields& fields, const RequestLimits& limits) {
-  if (!limits.strict) return;
-  for (const std::string& name : fields.unknown()) bad_field(name, "it is not known here");
+void check_unknown(const JsonFields& fields, const RequestLimits& limits) {
+  for (const std::string& name : fields.unknown()) {
+    if (limits.strict) bad_field(name, "it is not known here");
+    if (limits.log) limits.log("unknown member ignored: " + dump(OrderedJson(name.substr(0, 100))));
+  }
 }
 
 CompletionRequest parse_completion(std::string_view body, const RequestLimits& limits) {
@@ -131,7 +133,7 @@ CompletionRequest parse_completion(std::string_view body, const RequestLimits& l
   out.return_token_ids = fields.boolean("return_token_ids", false);
   if (!fields.text("suffix").empty()) bad_field("suffix", "text cannot be inserted by these models");
   parse_choices(&fields, limits, &out);
-  refuse_unknown(fields, limits);
+  check_unknown(fields, limits);
   return out;
 }
 

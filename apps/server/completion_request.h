@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -14,10 +15,11 @@
 namespace quamba2::server {
 
 struct RequestLimits {
-  int64_t max_length = 1 << 17;  // tokens of prompt and text together
-  int64_t max_choices = 128;     // n and best_of
-  int64_t max_prompts = 2048;    // in one request
-  bool strict = false;           // members that nobody knows are errors
+  int64_t max_length = 1 << 17;                      // tokens of prompt and text together
+  int64_t max_choices = 128;                         // n and best_of
+  int64_t max_prompts = 2048;                        // in one request
+  bool strict = false;                               // members that nobody knows are errors
+  std::function<void(const std::string&)> log = {};  // hears of those that are not
 };
 
 using Prompt = std::variant<std::string, std::vector<int32_t>>;
@@ -38,6 +40,7 @@ CompletionRequest parse_completion(std::string_view body, const RequestLimits& l
 // What completions and chat share: sampling, stop, seed, penalties, bias; max_tokens is the caller's.
 SamplingOptions parse_sampling(JsonFields* fields, const RequestLimits& limits);
 bool parse_include_usage(JsonFields* fields, bool stream);
-void refuse_unknown(const JsonFields& fields, const RequestLimits& limits);
+// Members that nothing asked for: 400 where `strict`, else they are logged.
+void check_unknown(const JsonFields& fields, const RequestLimits& limits);
 
 }  // namespace quamba2::server

@@ -10,7 +10,7 @@
 
 namespace quamba2::server {
 
-enum class RouteKind { kEndpoint, kReady, kAlive };  // kReady: 503 while the server shuts down
+enum class RouteKind { kEndpoint, kReady, kAlive };  // kReady: 503 while the model loads and the server shuts down
 
 struct Route {
   const char* method;

@@ -5,10 +5,13 @@
 
 #include <atomic>
 #include <ctime>
+#include <exception>
+#include <thread>
 
 #include "api.h"
 #include "http_server.h"
 #include "routes.h"
+#include "state_dir.h"
 #include "work_thread.h"
 
 namespace quamba2::server {
@@ -23,13 +26,6 @@ HttpLimits http_limits(const ServerOptions& o) {
   limits.idle_time = o.idle_time;
   limits.write_time = o.write_time;
   return limits;
-}
-
-// 64 bits of FNV-1a: names a combination, guards nothing.
-std::string fingerprint(const std::string& text) {
-  uint64_t hash = 0xcbf29ce484222325ull;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-  return fmt::format("fp_{:016x}", hash);
 }
 
 // Counts an answer by its status on the way to the client.
@@ -59,14 +55,23 @@ class Counted : public Responder {
 
 struct Server::Impl {
   // Members go in reverse: the service and the work thread end before the network that they answer to.
-  Impl(const std::string& path, ServiceOptions service_options, const ServerOptions& o)
-      : options(o), metrics(std::make_shared<Metrics>(o.metrics_prefix, o.model)) {
+  Impl(const std::string& path, const ServiceOptions& asked, const ServerOptions& o)
+      : model_path(path),
+        service_options(asked),
+        options(o),
+        metrics(std::make_shared<Metrics>(o.metrics_prefix, o.model)) {
+    check_state_dir(o.state_dir);
     service_options.on_step = [m = metrics](const StepReport& step) { m->step(step); };
     http = std::make_unique<HttpServer>(
         o.host, o.port, http_limits(o),
         [this](HttpRequest&& request, std::shared_ptr<Responder> r) { handle(std::move(request), std::move(r)); },
         [](int status, const std::string& why) { return error_body(ApiError(status, why)); });
-    service = Service::load(path, service_options);
+  }
+
+  // On a thread of its own: what it makes is used by others once `ready`.
+  void load() {
+    const ServerOptions& o = options;
+    service = Service::load(model_path, service_options);
     service->engine().tokenizer();  // throws where there is none
     const Engine& e = service->engine();
     const std::string id = o.model.empty() ? e.name() : o.model;
@@ -75,13 +80,17 @@ struct Server::Impl {
     api->model = id;
     api->version = o.version;
     api->created = std::time(nullptr);
-    api->fingerprint = fingerprint(fmt::format("{} {} {} {}", e.name(), e.weight_bytes(), e.description(), o.version));
+    api->fingerprint = "fp_" + e.fingerprint(e.description() + " " + o.version);
     api->limits.max_length = o.max_length;
     api->limits.strict = o.strict;
+    api->limits.log = o.log;
+    api->state_dir = o.state_dir;
     api->request_time = o.request_time;
     api->post = [this](std::function<void()> task) { http->post(std::move(task)); };
+    api->later = [this](std::function<void()> task) { work->add(std::move(task)); };
     find_chat();
     work = std::make_unique<WorkThread>();
+    ready = true;
   }
 
   // A template that is asked for must be there; without the model's own, chat is refused with the reason.
@@ -108,6 +117,7 @@ struct Server::Impl {
       if (!found.route) throw found.error;
       if (found.route->kind == RouteKind::kAlive) return counted->send({200, "{\"status\":\"ok\"}"});
       if (stopping) throw ApiError(503, "the server is shutting down", "", "draining");
+      if (!ready) throw loading();
       if (found.route->kind == RouteKind::kReady) return counted->send({200, "{\"status\":\"ok\"}"});
       if (found.route->guarded) check_key(request.authorization, options.api_key);
     } catch (const ApiError& e) {
@@ -118,12 +128,21 @@ struct Server::Impl {
     });
   }
 
-  ServerOptions options;
+  static ApiError loading() {
+    ApiError error(503, "the model is loading; try again soon", "", "loading");
+    error.retry_after = 1;
+    return error;
+  }
+
+  const std::string model_path;
+  ServiceOptions service_options;
+  const ServerOptions options;
   std::shared_ptr<Metrics> metrics;
   std::unique_ptr<HttpServer> http;
   std::unique_ptr<Api> api;
   std::unique_ptr<Service> service;
   std::unique_ptr<WorkThread> work;
+  std::atomic<bool> ready = false;
   bool stopping = false;  // of the network thread
 };
 
@@ -140,13 +159,28 @@ std::string Server::address() const {
   return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", impl_->http->port());
 }
 
-void Server::run(const std::function<bool()>& stop_asked) {
+void Server::load() { impl_->load(); }
+
+void Server::run(const std::function<bool()>& stop_asked, const std::function<void()>& on_ready) {
+  std::exception_ptr failure;
   impl_->http->set_tick([this, &stop_asked] {
     if (impl_->stopping || !stop_asked()) return;
     impl_->stopping = true;
     impl_->http->stop(impl_->options.shutdown_time);
   });
-  impl_->http->run();
+  {
+    const std::jthread loader([this, &failure, &on_ready] {
+      try {
+        if (!impl_->ready) impl_->load();
+        if (on_ready) impl_->http->post(on_ready);
+      } catch (...) {
+        failure = std::current_exception();
+        impl_->http->stop(std::chrono::milliseconds(0));
+      }
+    });
+    impl_->http->run();
+  }
+  if (failure && !impl_->stopping) std::rethrow_exception(failure);
 }
 
 }  // namespace quamba2::server

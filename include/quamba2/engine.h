@@ -14,6 +14,7 @@
 #include "quamba2/chat_template.h"
 #include "quamba2/generate.h"
 #include "quamba2/model.h"
+#include "quamba2/paused_text.h"
 #include "quamba2/tokenizer.h"
 
 namespace quamba2 {
@@ -62,6 +63,22 @@ class Engine {
   std::vector<Completion> generate_from_ids(const std::vector<std::vector<int32_t>>& prompts,
                                             const SamplingOptions& options, const TextSink& sink = {},
                                             GenerationTimes* times = nullptr);
+
+  // Goes on with a paused text, which is then the one behind the text: prompt and text join it. An empty paused text begins one.
+  // Without a prompt the text itself goes on, with the same bits as if it had not paused: sampling too, where options and
+  // seed are the same. (Text that is held back at max_tokens, the beginning of a character or of a stop string, comes
+  // then.) With max_tokens 0 the prompt joins it and nothing is generated: a text read in such pieces gives what the whole
+  // gives. The token that ended a text is not part of it. Throws Error{kUsage} for a paused text of another model or recipe;
+  // after an error the paused text is what it was.
+  Completion resume(PausedText* paused, std::span<const int32_t> prompt, const SamplingOptions& options,
+                    const TextSink& sink = {}, GenerationTimes* times = nullptr);
+  // 16 hexadecimal digits of the model's configuration, recipe, and weights' names, shapes, formats and samples of their
+  // bytes; and of `also`.
+  std::string fingerprint(std::string_view also = {}) const;
+  // Puts its names and fingerprint into a paused text.
+  void sign(PausedText* paused) const;
+  // Throws as resume does for a paused text of another model or recipe, which it names.
+  void check_model_of(const PausedText& paused) const;
 
   // Reads tokens into a slot (0 .. max_sequences - 1), continuing its state.
   void feed(int slot, std::span<const int32_t> ids);

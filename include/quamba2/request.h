@@ -6,23 +6,28 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "quamba2/error.h"
 #include "quamba2/generate.h"
+#include "quamba2/paused_text.h"
 
 namespace quamba2 {
 
 struct GenerationRequest {
-  std::vector<int32_t> prompt;  // at least one token
+  std::vector<int32_t> prompt;  // at least one token, unless `from` has some that are not read yet
   SamplingOptions sampling = {};
   // Log-probabilities of generated tokens and of the prompt's, each with that many likeliest ones; -1: none.
   int32_t logprobs = -1, prompt_logprobs = -1;
   uint64_t group = 0;      // groups of requests take turns in the queue, whatever their sizes
   bool cache_end = false;  // see ServiceOptions::cache_bytes
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
+  // The text that the prompt follows. Without a prompt, it is that text itself that goes on, as if it had not paused.
+  std::shared_ptr<const PausedText> from = {};
+  bool return_paused = false;  // the last update has the paused text behind the text
 };
 
 struct TokenScore {
@@ -50,8 +55,9 @@ struct GenerationUpdate {
   GenerationUsage usage;                   // so far
   bool finished = false;                   // the last update of its request
   FinishReason finish = FinishReason::kLength;
-  int32_t end_token = -1;           // what ended the text: the last of its tokens, which has no text; -1: no token did
-  std::optional<Error> error = {};  // why the request failed; it is finished then
+  int32_t end_token = -1;  // what ended the text: the last of its tokens, which has no text; -1: no token did
+  std::shared_ptr<const PausedText> paused = {};  // with return_paused; without the token that ended the text
+  std::optional<Error> error = {};                // why the request failed; it is finished then
 };
 
 // Returning false cancels the request.

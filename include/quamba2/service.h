@@ -48,6 +48,10 @@ class Service {
   // From any thread. Takes all requests or none: nothing comes back where they do not fit in the queue now. Requests that
   // are submitted together share a turn in it. Throws Error{kUsage} for a request that makes no sense.
   std::optional<std::vector<uint64_t>> submit(std::vector<GenerationRequest> requests, Sink sink);
+  // From any thread. Puts the state of a paused text among the kept ones, for requests that are submitted from now on and begin
+  // like it; false where `cache_bytes` has no room for it. `exact`: it was read in pieces of this service's chunk, so that
+  // it is what reading afresh gives. Throws Error{kUsage} for a paused text of another model, or one without a state.
+  bool keep(const PausedText& paused, bool exact);
   // From any thread; the sink hears of the end. Requests that have ended are no error.
   void cancel(uint64_t request);
 
@@ -57,6 +61,7 @@ class Service {
   };
   Status status() const;
   int capacity() const;  // requests in slots and queue together
+  int chunk() const;
 
  private:
   struct Worker;

@@ -4,8 +4,10 @@
 #include <algorithm>
 
 #include "api/engine_impl.h"
+#include "api/fingerprint.h"
 #include "api/load_model.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "quamba2/error.h"
 #include "runtime/generator.h"
@@ -58,6 +60,7 @@ Engine::Engine(const Model& source, const EngineOptions& options) : impl_(std::m
   impl_->name = model.name;
   impl_->family = model.family;
   impl_->recipe = model.recipe;
+  impl_->fingerprint = fingerprint_of(model);
   impl_->vocab_size = model.vocab_size;
   impl_->directory = model.directory;
   impl_->tokenizer_path = options.tokenizer;
@@ -139,6 +142,42 @@ std::vector<Completion> Engine::generate_from_ids(const std::vector<std::vector<
                                                   GenerationTimes* times) {
   impl_->take_over();
   return quamba2::generate(impl_->generator_model(), prompts, options, sink, times);
+}
+
+Completion Engine::resume(PausedText* paused, std::span<const int32_t> prompt, const SamplingOptions& options,
+                          const TextSink& sink, GenerationTimes* times) {
+  PausedText next = *paused;
+  if (next.ids.empty()) sign(&next);
+  check_model_of(next);
+  impl_->take_over();
+  Completion out = quamba2::resume(impl_->generator_model(), &next, prompt, options, sink, times);
+  *paused = std::move(next);
+  return out;
+}
+
+void Engine::sign(PausedText* paused) const {
+  paused->model = impl_->name;
+  paused->recipe = impl_->recipe;
+  paused->fingerprint = impl_->fingerprint;
+}
+
+void Engine::check_model_of(const PausedText& paused) const {
+  if (paused.fingerprint == impl_->fingerprint) return;
+  const auto named = [](const std::string& model, const std::string& recipe) {
+    return model + " (" + (recipe.empty() ? "not quantized" : recipe) + ")";
+  };
+  const std::string theirs = named(paused.model, paused.recipe), ours = named(impl_->name, impl_->recipe);
+  throw Error(ErrorCode::kUsage, "state of another model", theirs,
+              theirs == ours ? "this model has that name and recipe, but other weights or settings" : "this is " + ours,
+              "use the model that wrote it, in the same recipe");
+}
+
+std::string Engine::fingerprint(std::string_view also) const {
+  if (also.empty()) return impl_->fingerprint;
+  Fnv1a hash;
+  hash.add_field(impl_->fingerprint);
+  hash.add_field(also);
+  return hex_digits(hash.value());
 }
 
 namespace {

@@ -21,7 +21,7 @@ struct Engine::Impl {
   // For what uses slots by their numbers: the state of a session that is in slot 0 is saved first.
   Executor& take_over();
 
-  std::string name, family, recipe;
+  std::string name, family, recipe, fingerprint;
   int64_t vocab_size = 0;  // ids that may be sampled
   std::shared_ptr<const Backend> backend;
   std::unique_ptr<Executor> executor;

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/job_text.h"
 
-#include <cstdint>
-
+#include "base/hash.h"
 #include "graph/model.h"
 
 namespace quamba2 {
 
 std::string fingerprint(const std::string& text) {
-  uint64_t hash = 14695981039346656037u;  // FNV-1a
-  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return std::to_string(hash);
+  Fnv1a hash;
+  hash.add(text);
+  return std::to_string(hash.value());
 }
 
 std::string job_text(const QuantizeOptions& o, const Model& model, bool reads_text) {

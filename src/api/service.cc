@@ -20,6 +20,12 @@ struct Submitted {
   GenerationSink sink;
 };
 
+struct Kept {
+  std::vector<int32_t> ids;
+  std::vector<std::byte> state;
+  bool exact;
+};
+
 Engine checked(Engine engine, const ServiceOptions& options) {
   const int64_t room = engine.impl().executor->limits().max_tokens;
   if (options.chunk >= 1 && options.max_waiting >= 0 && options.chunk + engine.max_sequences() <= room) return engine;
@@ -31,8 +37,9 @@ Engine checked(Engine engine, const ServiceOptions& options) {
 
 // One thread owns the executor; others leave requests and cancellations for it.
 struct Service::Worker {
-  Worker(Engine&& owned, const ServiceOptions& options)
-      : engine(checked(std::move(owned), options)),
+  Worker(Engine&& owned, const ServiceOptions& service_options)
+      : options(service_options),
+        engine(checked(std::move(owned), options)),
         model{engine.impl().executor.get(), engine.impl().tokenizer, engine.impl().vocab_size, engine.impl().eos},
         capacity(engine.max_sequences() + options.max_waiting),
         scheduler(model, {options.chunk, false, options.cache_bytes, options.on_step}),
@@ -50,15 +57,19 @@ struct Service::Worker {
   void work() {
     bool busy = false;
     for (;;) {
+      std::vector<Kept> states;
       std::vector<Submitted> requests;
       std::vector<uint64_t> cancelled;
       {
         std::unique_lock lock(mutex);
-        wake.wait(lock, [&] { return busy || stopping || !inbox.empty() || !cancellations.empty(); });
+        wake.wait(lock,
+                  [&] { return busy || stopping || !inbox.empty() || !cancellations.empty() || !to_keep.empty(); });
+        states.swap(to_keep);
         requests.swap(inbox);
         cancelled.swap(cancellations);
         if (stopping) busy = false;
       }
+      for (Kept& k : states) scheduler.keep(k.ids, std::move(k.state), k.exact);
       for (Submitted& s : requests) scheduler.add(s.id, std::move(s.request), std::move(s.sink));
       for (const uint64_t id : cancelled) scheduler.cancel(id);
       if (stopping) {
@@ -82,12 +93,14 @@ struct Service::Worker {
     return false;
   }
 
+  const ServiceOptions options;
   Engine engine;
   const GeneratorModel model;
   const int capacity;
   std::mutex mutex;
   std::condition_variable wake;
   std::vector<Submitted> inbox;
+  std::vector<Kept> to_keep;
   std::vector<uint64_t> cancellations;
   std::atomic<bool> stopping = false;
   uint64_t next_id = 1;                         // with `mutex`
@@ -113,6 +126,23 @@ Service::~Service() = default;
 
 const Engine& Service::engine() const { return worker_->engine; }
 int Service::capacity() const { return worker_->capacity; }
+int Service::chunk() const { return worker_->options.chunk; }
+
+bool Service::keep(const PausedText& paused, bool exact) {
+  engine().check_model_of(paused);
+  const auto read = paused.ids.begin() + paused.read;
+  if (!paused.state || paused.state->size() != engine().state_bytes() || paused.read < 1 || paused.ids.end() < read)
+    throw Error(ErrorCode::kUsage, "bad paused text", "", "it has no state of this model", "keep one that was read");
+  // As PrefixCache counts, roughly: a state, its tokens and their place in the tree.
+  constexpr uint64_t kRoom = 1024;
+  if (paused.state->size() + sizeof(int32_t) * paused.ids.size() + kRoom > worker_->options.cache_bytes) return false;
+  {
+    const std::lock_guard lock(worker_->mutex);
+    worker_->to_keep.push_back({{paused.ids.begin(), read}, *paused.state, exact});
+  }
+  worker_->wake.notify_one();
+  return true;
+}
 
 std::optional<std::vector<uint64_t>> Service::submit(std::vector<GenerationRequest> requests, Sink sink) {
   for (const GenerationRequest& r : requests) check_request(worker_->model, r);

@@ -4,17 +4,16 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/hash.h"
 
 namespace quamba2 {
 namespace {
 
-// FNV-1a over the parent and the ids.
 uint64_t hash_of(int32_t parent, std::span<const int32_t> ids) {
-  uint64_t h = 0xcbf29ce484222325ull;
-  const auto mix = [&](int32_t v) { h = (h ^ static_cast<uint32_t>(v)) * 0x100000001b3ull; };
-  mix(parent);
-  for (int32_t id : ids) mix(id);
-  return h;
+  Fnv1a hash;
+  hash.add(&parent, sizeof parent);
+  hash.add(ids.data(), ids.size_bytes());
+  return hash.value();
 }
 
 }  // namespace

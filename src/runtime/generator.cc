@@ -37,14 +37,20 @@ int32_t read_tokens(Executor* executor, int32_t slot, std::span<const int32_t> i
   return static_cast<int32_t>(length) - 1;
 }
 
-std::vector<Completion> generate(const GeneratorModel& model, const std::vector<std::vector<int32_t>>& prompts,
-                                 const SamplingOptions& options, const TextSink& sink, GenerationTimes* times) {
-  std::vector<Completion> results(prompts.size());
+namespace {
+
+using Paused = std::shared_ptr<const PausedText>;
+
+// Runs all requests to their ends. `paused text` takes the one that a request brings back.
+std::vector<Completion> run(const GeneratorModel& model, std::vector<GenerationRequest> requests, const TextSink& sink,
+                            GenerationTimes* times, Paused* paused) {
+  std::vector<Completion> results(requests.size());
   std::optional<Error> failure;
   int64_t prompt_tokens = 0;
-  for (const auto& ids : prompts) {
-    check_request(model, {ids, options});
-    prompt_tokens += static_cast<int64_t>(ids.size());
+  for (const GenerationRequest& r : requests) {
+    check_request(model, r);
+    prompt_tokens += static_cast<int64_t>(r.prompt.size());
+    if (r.from) prompt_tokens += static_cast<int64_t>(r.from->ids.size()) - r.from->read;
   }
   auto progress = std::make_unique<ProgressScope>("reading the prompt", prompt_tokens);
   const StepSink on_step = [&](const StepReport& step) {
@@ -55,16 +61,66 @@ std::vector<Completion> generate(const GeneratorModel& model, const std::vector<
     (step.prompt_tokens > 0 ? times->prompt_seconds : times->generation_seconds) += step.seconds;
   };
   Scheduler scheduler(model, {model.executor->limits().max_tokens, true, 0, on_step});
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    results[i].prompt_ids = prompts[i];
-    scheduler.add(i, {prompts[i], options}, [&, i](GenerationUpdate&& update) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    results[i].prompt_ids = requests[i].prompt;
+    scheduler.add(i, std::move(requests[i]), [&, i](GenerationUpdate&& update) {
       if (update.error) failure = update.error;
+      if (update.paused) *paused = update.paused;
       return take_update(&results[i], i, sink, std::move(update));
     });
   }
   while (scheduler.step() && !failure) {}
   if (failure) throw *failure;
   return results;
+}
+
+GenerationRequest following(const PausedText& paused, std::span<const int32_t> prompt, const SamplingOptions& options) {
+  GenerationRequest out{{prompt.begin(), prompt.end()}, options};
+  out.from = std::make_shared<const PausedText>(paused);
+  out.return_paused = true;
+  return out;
+}
+
+// The prompt joins the paused text, which is read up to the last cut before its last token.
+Completion take_prompt_in(const GeneratorModel& model, PausedText* paused, std::span<const int32_t> prompt,
+                          const SamplingOptions& options, GenerationTimes* times) {
+  check_request(model, following(*paused, prompt, options));
+  PausedText whole = *paused;
+  whole.ids.insert(whole.ids.end(), prompt.begin(), prompt.end());
+  if (!prompt.empty()) whole.prompt_tokens = static_cast<int64_t>(whole.ids.size());
+  const auto chunk = static_cast<size_t>(model.executor->limits().max_tokens);
+  const size_t cut = (whole.ids.size() - 1) / chunk * chunk;
+  if (cut > static_cast<size_t>(whole.read)) {
+    PausedText head = *paused;
+    head.ids.assign(whole.ids.begin(), whole.ids.begin() + static_cast<std::ptrdiff_t>(cut));
+    head.prompt_tokens = static_cast<int64_t>(cut);
+    Paused read;
+    run(model, {following(head, {}, options)}, {}, times, &read);
+    whole.read = read->read;
+    whole.state = read->state;
+  }
+  *paused = std::move(whole);
+  Completion out;
+  out.prompt_ids.assign(prompt.begin(), prompt.end());
+  return out;
+}
+
+}  // namespace
+
+std::vector<Completion> generate(const GeneratorModel& model, const std::vector<std::vector<int32_t>>& prompts,
+                                 const SamplingOptions& options, const TextSink& sink, GenerationTimes* times) {
+  std::vector<GenerationRequest> requests;
+  for (const auto& ids : prompts) requests.push_back({ids, options});
+  return run(model, std::move(requests), sink, times, nullptr);
+}
+
+Completion resume(const GeneratorModel& model, PausedText* paused, std::span<const int32_t> prompt,
+                  const SamplingOptions& options, const TextSink& sink, GenerationTimes* times) {
+  if (options.max_tokens == 0) return take_prompt_in(model, paused, prompt, options, times);
+  Paused after;
+  Completion out = run(model, {following(*paused, prompt, options)}, sink, times, &after).front();
+  if (after) *paused = *after;
+  return out;
 }
 
 }  // namespace quamba2

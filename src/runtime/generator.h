@@ -7,6 +7,7 @@
 
 #include "backend/executor.h"
 #include "quamba2/generate.h"
+#include "quamba2/paused_text.h"
 #include "runtime/growing_text.h"
 
 namespace quamba2 {
@@ -15,6 +16,13 @@ namespace quamba2 {
 // Throws Error{kUsage} for an empty prompt or options out of range, Error{kRuntime} where a text cannot be sampled.
 std::vector<Completion> generate(const GeneratorModel& model, const std::vector<std::vector<int32_t>>& prompts,
                                  const SamplingOptions& options, const TextSink& sink, GenerationTimes* times);
+
+// Goes on with a paused text, which is then the one behind the text; an empty paused text begins. Without a prompt its own text
+// goes on. With no tokens asked for, the prompt joins it and is read up to the last place where prompts are cut, so that
+// nothing depends on where a prompt was taken apart. Names and fingerprint are the caller's. Throws as `generate`; the
+// paused text is then what it was.
+Completion resume(const GeneratorModel& model, PausedText* paused, std::span<const int32_t> prompt,
+                  const SamplingOptions& options, const TextSink& sink, GenerationTimes* times);
 
 // Reads a long run of tokens into one slot, cut as `generate` cuts prompts. The logits of the last token are left in the
 // executor: row index of it in the last call.

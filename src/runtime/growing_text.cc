@@ -12,17 +12,28 @@ bool contains(const std::vector<int32_t>& ids, int32_t id) {
 
 }  // namespace
 
-GrowingText::GrowingText(const GeneratorModel& model, const SamplingOptions& options, std::span<const int32_t> prompt)
+GrowingText::GrowingText(const GeneratorModel& model, const SamplingOptions& options, const TextStart& start)
     : max_tokens_(options.max_tokens),
+      goes_on_(start.goes_on),
       ends_(options.ignore_eos ? std::vector<int32_t>() : model.eos),
       stop_ids_(options.stop_token_ids),
-      sampler_(options, model.vocab_size),
+      sampler_(options, model.vocab_size, start.draws),
       stops_(options.stop) {
   if (model.tokenizer) decoder_.emplace(model.tokenizer, options.skip_special_tokens);
-  sampler_.observe_prompt(prompt);
+  sampler_.observe_prompt(start.prompt);
   sampler_.forbid_at_first(ends_);
   sampler_.forbid_at_first(stop_ids_);
+  take_in_again(start.earlier, options.stop);
   if (max_tokens_ == 0) finish(FinishReason::kLength);
+}
+
+// Brings penalties, decoder and stop strings to where they were. A stop string that has ended the text is behind it now.
+void GrowingText::take_in_again(std::span<const int32_t> earlier, const std::vector<std::string>& stops) {
+  for (const int32_t id : earlier) {
+    sampler_.accept(id);
+    if (decoder_) stops_.push(decoder_->push(id));
+  }
+  if (stops_.stopped()) stops_ = StopStrings(stops);
 }
 
 int32_t GrowingText::take(std::span<const float> logits) {
@@ -49,7 +60,7 @@ void GrowingText::finish(FinishReason reason) {
   if (done_) return;
   done_ = true;
   reason_ = reason;
-  if (reason != FinishReason::kCancelled) flush();
+  if (reason != FinishReason::kCancelled && !(goes_on_ && reason == FinishReason::kLength)) flush();
 }
 
 void GrowingText::flush() {

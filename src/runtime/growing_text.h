@@ -25,10 +25,19 @@ struct GeneratorModel {
   std::vector<int32_t> eos;                    // ids that end a text
 };
 
+// What comes before a text's next token.
+struct TextStart {
+  std::span<const int32_t> prompt;
+  std::span<const int32_t> earlier = {};  // tokens of the text itself, generated and shown before
+  uint64_t draws = 0;                     // random numbers that they used
+  // The text may go on after max_tokens: what is held back then stays so, and comes with the tokens that follow.
+  bool goes_on = false;
+};
+
 class GrowingText {
  public:
   // Throws Error{kUsage} for options out of range.
-  GrowingText(const GeneratorModel& model, const SamplingOptions& options, std::span<const int32_t> prompt);
+  GrowingText(const GeneratorModel& model, const SamplingOptions& options, const TextStart& start);
 
   // Samples the next token from the row after the last one, and takes it in. Throws Error{kRuntime} as Sampler does.
   int32_t take(std::span<const float> logits);
@@ -42,11 +51,14 @@ class GrowingText {
   FinishReason reason() const { return reason_; }
   int32_t last() const { return last_; }            // the token that is to be read next
   int32_t end_token() const { return end_token_; }  // that ended the text, or -1
+  uint64_t draws() const { return sampler_.draws(); }
 
  private:
+  void take_in_again(std::span<const int32_t> earlier, const std::vector<std::string>& stops);
   void flush();
 
   int64_t max_tokens_;
+  bool goes_on_;
   std::vector<int32_t> ends_, stop_ids_;  // of the model, of the request
   Sampler sampler_;
   StopStrings stops_;

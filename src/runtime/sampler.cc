@@ -48,11 +48,11 @@ void check_sampling_options(const SamplingOptions& o) {
   }
 }
 
-Sampler::Sampler(const SamplingOptions& options, int64_t vocab_size)
+Sampler::Sampler(const SamplingOptions& options, int64_t vocab_size, uint64_t draws)
     : options_(options),
       vocab_size_(vocab_size),
       penalties_(options.repetition_penalty != 1 || options.presence_penalty != 0 || options.frequency_penalty != 0),
-      random_(options.seed) {
+      random_(options.seed, draws) {
   check_sampling_options(options);
   std::erase_if(options_.logit_bias, [&](const TokenBias& b) { return b.id < 0 || b.id >= vocab_size; });
   QUAMBA2_CHECK(vocab_size > 0 && vocab_size <= std::numeric_limits<int32_t>::max(), "size of the vocabulary");

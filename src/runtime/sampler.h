@@ -19,7 +19,8 @@ void check_sampling_options(const SamplingOptions& options);
 class Sampler {
  public:
   // Ids from `vocab_size` on are padding rows and never come out.
-  Sampler(const SamplingOptions& options, int64_t vocab_size);
+  // `draws`: random numbers of the seed that were used before.
+  Sampler(const SamplingOptions& options, int64_t vocab_size, uint64_t draws = 0);
 
   // Ids that do not come out before `min_tokens` tokens were accepted: those that end the text.
   void forbid_at_first(std::span<const int32_t> ids);
@@ -32,6 +33,7 @@ class Sampler {
   // id among the largest logits. Where logits tie at the edge of top-k, the lowest ids stay, so exactly k are left.
   // Throws Error{kRuntime} for a NaN, and where every logit is -inf.
   int32_t sample(std::span<const float> logits);
+  uint64_t draws() const { return random_.counter(); }
 
  private:
   struct Candidate {

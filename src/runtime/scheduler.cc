@@ -20,9 +20,23 @@ double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::
 struct Scheduler::Sequence {
   Sequence(uint64_t request_id, GenerationRequest&& asked, GenerationSink&& to)
       : id(request_id), request(std::move(asked)), sink(std::move(to)) {
+    begin_text();
     update.usage.prompt_tokens = static_cast<int64_t>(request.prompt.size());
   }
 
+  // With a paused text to go on from, its text is part of the prompt.
+  void begin_text() {
+    const bool anew = !request.prompt.empty();
+    if (request.from) request.prompt.insert(request.prompt.begin(), request.from->ids.begin(), request.from->ids.end());
+    text_begin = anew ? request.prompt.size() : static_cast<size_t>(request.from->prompt_tokens);
+  }
+  TextStart text_start() const {
+    const std::span<const int32_t> all(request.prompt);
+    TextStart out{all.first(text_begin), all.subspan(text_begin)};
+    if (request.from && request.from->seed == request.sampling.seed) out.draws = request.from->draws;
+    out.goes_on = request.return_paused;
+    return out;
+  }
   bool reading() const { return read < request.prompt.size(); }
   size_t length() const { return request.prompt.size(); }
 
@@ -31,11 +45,13 @@ struct Scheduler::Sequence {
   GenerationSink sink;
   std::optional<GrowingText> text;  // from its admission on
   int32_t slot = -1;
+  size_t text_begin = 0;          // where in `prompt` the generated text begins: its end, unless a paused text goes on
   size_t read = 0;                // tokens of the prompt
   int32_t piece = 0, begin = 0;   // tokens in this call, and the first one's place there
   uint64_t served = 0;            // the step that last read a piece of it, or admitted it
   bool exact = true;              // its state is what reading the prompt alone gives, bit for bit
-  std::vector<int32_t> followed;  // generated tokens that were read, for cache_end
+  std::vector<int32_t> followed;  // generated tokens that were read, for cache_end and return_paused
+  int32_t unread = -1;            // the generated token that is to be read next
   bool cancelled = false;
   Clock::time_point queued = Clock::now(), admitted, grown;  // grown: when the prompt had been read
   GenerationUpdate update;                                   // what its sink is to hear next
@@ -49,23 +65,6 @@ struct Scheduler::Row {
   TokenReport report = {};
   std::optional<Error> error = {};
 };
-
-void check_request(const GeneratorModel& model, const GenerationRequest& request) {
-  check_sampling_options(request.sampling);
-  if (request.prompt.empty())
-    throw Error(ErrorCode::kUsage, "empty prompt", "", "there is no token to continue from", "give some text");
-  const int32_t rows = model.executor->table_rows();
-  for (const int32_t id : request.prompt) {
-    if (id >= 0 && id < rows) continue;
-    throw Error(ErrorCode::kUsage, "bad prompt", "token " + std::to_string(id),
-                "the model's vocabulary has " + std::to_string(rows) + " entries", "use this model's tokenizer");
-  }
-  for (const int32_t count : {request.logprobs, request.prompt_logprobs}) {
-    if (count >= -1 && count <= model.vocab_size) continue;
-    throw Error(ErrorCode::kUsage, "bad number of log-probabilities", std::to_string(count), "it is not in its range",
-                "give -1 (none) to the size of the vocabulary");
-  }
-}
 
 Scheduler::Scheduler(const GeneratorModel& model, SchedulerOptions options)
     : model_(model), options_(std::move(options)), cache_(options_.cache_bytes) {
@@ -108,13 +107,21 @@ void Scheduler::admit() {
     s.admitted = now;
     s.served = step_;  // behind those that wait for their next piece
     s.update.usage.queue_seconds = seconds_between(s.queued, now);
-    s.text.emplace(model_, s.request.sampling, s.request.prompt);
+    s.text.emplace(model_, s.request.sampling, s.text_start());
     begin_reading(&s);
   }
 }
 
-// From the longest prefix whose state is kept; the prompt's last token is read in any case, and all where all are scored.
+// From the paused text that the request brings, else from the longest prefix whose state is kept; the prompt's last token is
+// read in any case, and all where all are scored.
 void Scheduler::begin_reading(Sequence* s) {
+  if (s->request.from) {
+    s->read = static_cast<size_t>(s->request.from->read);
+    s->exact = s->read == 0;
+    s->update.usage.cached_tokens = s->request.from->read;
+    return s->read == 0 ? model_.executor->reset_state(s->slot)
+                        : model_.executor->load_state(s->slot, *s->request.from->state);
+  }
   if (s->request.prompt_logprobs >= 0) {
     s->update.prompt_tokens.push_back({s->request.prompt[0]});
     return model_.executor->reset_state(s->slot);
@@ -140,6 +147,21 @@ void Scheduler::keep_end(const Sequence& s) {
   keep_state(s, ids, false);
 }
 
+std::shared_ptr<const PausedText> Scheduler::paused_text(const Sequence& s) const {
+  const auto out = std::make_shared<PausedText>();
+  if (s.request.from) *out = *s.request.from;  // its names and notes
+  out->ids = s.request.prompt;
+  out->ids.insert(out->ids.end(), s.followed.begin(), s.followed.end());
+  if (s.unread >= 0) out->ids.push_back(s.unread);
+  out->read = static_cast<int64_t>(s.read + s.followed.size());
+  out->prompt_tokens = static_cast<int64_t>(s.text_begin);
+  out->seed = s.request.sampling.seed;
+  out->draws = s.text->draws();
+  out->state = nullptr;
+  if (out->read > 0) out->state = std::make_shared<const std::vector<std::byte>>(model_.executor->save_state(s.slot));
+  return out;
+}
+
 // Tells the sinks of texts that ended, and frees their slots.
 void Scheduler::drop_ended() {
   const Clock::time_point now = Clock::now();
@@ -154,6 +176,7 @@ void Scheduler::drop_ended() {
     s->update.finish = s->text->reason();
     s->update.end_token = s->text->end_token();
     keep_end(*s);
+    if (s->request.return_paused && !s->update.error) s->update.paused = paused_text(*s);
     tell(s.get());
     free_slots_.push_back(s->slot);
     s.reset();
@@ -301,6 +324,8 @@ void Scheduler::take_in(Row* row) {
   } else if (row->target >= 0) {
     update.prompt_tokens.push_back(std::move(row->report));
   } else {
+    const int32_t id = row->report.id;
+    row->sequence->unread = id == row->sequence->text->end_token() ? -1 : id;
     update.tokens.push_back(std::move(row->report));
     ++update.usage.generated_tokens;
   }
@@ -318,7 +343,7 @@ void Scheduler::advance(Sequence* s, Clock::time_point now) {
     if (cut || (s->request.cache_end && !s->reading()))
       keep_state(*s, std::span(s->request.prompt).first(s->read), cut && s->exact);
   } else {
-    if (s->request.cache_end) s->followed.push_back(ids_[static_cast<size_t>(s->begin)]);
+    if (s->request.cache_end || s->request.return_paused) s->followed.push_back(ids_[static_cast<size_t>(s->begin)]);
     s->update.usage.generation_seconds = seconds_between(s->grown, now);
   }
   s->update.text += s->text->take_piece();

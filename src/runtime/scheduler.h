@@ -32,6 +32,10 @@ class Scheduler {
 
   // Queues a request, which must have passed check_request. Sinks are called by `step`, and must not throw.
   void add(uint64_t id, GenerationRequest request, GenerationSink sink);
+  // Keeps the state that follows these tokens, as if they had been read here.
+  void keep(std::span<const int32_t> ids, std::vector<std::byte> state, bool exact) {
+    cache_.insert(ids, std::move(state), exact);
+  }
   // Ends a request at the next step, which tells its sink. Unknown ids count as nothing: the request may have ended.
   void cancel(uint64_t id);
   // One call of the model, with all that fits: a token of every growing text, and pieces of prompts in turn. Returns
@@ -53,6 +57,7 @@ class Scheduler {
   void begin_reading(Sequence* s);
   void keep_state(const Sequence& s, std::span<const int32_t> ids, bool exact);
   void keep_end(const Sequence& s);
+  std::shared_ptr<const PausedText> paused_text(const Sequence& s) const;
   void drop_ended();
   void compose();
   void read_pieces(int32_t room);
