@@ -272,20 +272,32 @@ class TokenCompiler {
       program_.kind = kind;
       const Numbers x = numbers_of(a.x);
       l->x_by = x.by, l->x_scale = static_cast<const float*>(x.scales);
-      l->outputs = layout.outputs, l->inner = layout.inner, l->bands = layout.bands, l->k_tiles = layout.k_tiles;
+      l->outputs = layout.outputs, l->inner = layout.inner, l->k_tiles = layout.k_tiles;
+      if (!find_shape({layout.bands, layout.k_tiles}, &l->shape)) return false;
       l->row_scales = has_row_scales(kind) ? weight.rows : nullptr;
       l->out = parts_of(a);
       if (has_groups(kind)) {
         while (layout.groups << l->group_shift < layout.k_tiles) ++l->group_shift;
         if (layout.groups << l->group_shift != layout.k_tiles) return false;
       }
-      streams_.push_back({weight.codes, weight.groups, layout.bands, layout.k_tiles, l->group_shift, 0});
+      streams_.push_back({weight.codes, weight.groups, l->shape, l->group_shift, 0});
       const int32_t tiles = (layout.bands + blocks - 1) / blocks * layout.k_tiles;
       const int32_t most = (tiles + kTokenWarps - 1) / kTokenWarps;  // a warp
       program_.partial_bands = std::max(program_.partial_bands, (most + layout.k_tiles - 1) / layout.k_tiles + 1);
       return true;
     }
     return false;
+  }
+
+  bool find_shape(LinearShape wanted, int32_t* at) {
+    const auto is_wanted = [&](const LinearShape& s) { return s.bands == wanted.bands && s.k_tiles == wanted.k_tiles; };
+    LinearShape* const end = program_.shape + program_.shape_count;
+    LinearShape* const found = std::find_if(program_.shape, end, is_wanted);
+    *at = static_cast<int32_t>(found - program_.shape);
+    if (found != end) return true;
+    if (program_.shape_count == kMostShapes) return false;
+    program_.shape[program_.shape_count++] = wanted;
+    return true;
   }
 
   // Conv, scan and gate are one phase, whose output becomes the row.
@@ -320,22 +332,23 @@ class TokenCompiler {
     s->dt_bias = static_cast<const float*>(a.dt_bias.data);
     s->dt_min = static_cast<float>(a.dt_min), s->dt_max = static_cast<float>(std::min(a.dt_max, 3e38));
     s->state = scan_state(a.state);
-    s->heads = a.state.values.dim[1], s->states = a.state.values.dim[2], s->width = a.state.values.dim[3];
-    s->groups = a.groups;
-    s->d_per_channel = a.d.data != nullptr && a.d.dim[0] == s->heads * s->width && s->width != 1;
+    const TensorView& v = a.state.values;
+    s->d_per_channel = a.d.data != nullptr && a.d.dim[0] == v.dim[1] * v.dim[3] && v.dim[3] != 1;
     program_.segments = a.segments;
-    return a.segments == conv.segments && choose_parts(s);
+    return a.segments == conv.segments && choose_parts(v.dim[1], a.groups, v.dim[2], v.dim[3]);
   }
 
-  // As many parts a head as there are blocks for, of a power of two times 8 channels.
-  bool choose_parts(ScanPhase* s) const {
-    const int32_t eights = s->width / 8;
-    if (s->width > 64 || (eights & (eights - 1)) != 0) return false;
-    s->parts = 1;
-    while (s->parts * 2 <= eights && s->heads * s->parts * 2 <= spec_.multiprocessors) s->parts *= 2;
-    const int32_t channels = s->width / s->parts;
-    return s->heads * s->parts <= spec_.multiprocessors && channels + 2 * s->states <= kTokenThreads &&
-           s->states * channels <= 8 * kTokenThreads * kMostStateRows;
+  // As many parts a head as there are blocks for, of a power of two times 8 channels. The same for all layers.
+  bool choose_parts(int32_t heads, int32_t groups, int32_t states, int32_t width) {
+    TokenProgram& p = program_;
+    const int32_t eights = width / 8;
+    if (width > 64 || (eights & (eights - 1)) != 0) return false;
+    if (p.heads > 0) return p.heads == heads && p.groups == groups && p.states == states && p.width == width;
+    p.heads = heads, p.groups = groups, p.states = states, p.width = width, p.parts = 1;
+    while (p.parts * 2 <= eights && heads * p.parts * 2 <= spec_.multiprocessors) p.parts *= 2;
+    const int32_t channels = width / p.parts;
+    return heads * p.parts <= spec_.multiprocessors && channels + 2 * states <= kTokenThreads &&
+           states * channels <= 8 * kTokenThreads * kMostStateRows;
   }
 
   bool fits() {
@@ -343,7 +356,7 @@ class TokenCompiler {
     program_.phase_count = static_cast<int32_t>(phases_.size());
     program_.stream_count = static_cast<int32_t>(streams_.size());
     program_.stages = kMostStages;
-    const auto is_too_large = [&] { return token_shared(program_).total + 1024 > spec_.shared_bytes; };
+    const auto is_too_large = [&] { return token_shared(program_).total + 4096 > spec_.shared_bytes; };
     while (program_.stages > 1 && is_too_large()) --program_.stages;
     return !is_too_large();
   }

@@ -21,10 +21,11 @@ __device__ __forceinline__ void fill_signs(const TokenProgram& p, float* signs) 
 }
 
 // What the phase reads that no phase writes: asked for while the one before it runs.
-__device__ __forceinline__ void prefetch_phase(const Phase& phase, int64_t slot) {
-  if (phase.kind == PhaseKind::kScan) return prefetch_scan(phase.scan, slot);
+__device__ __forceinline__ void prefetch_phase(const Phase& phase, const ScanPlace& place, WarpTable table,
+                                               int64_t slot) {
+  if (phase.kind == PhaseKind::kScan) return prefetch_scan(phase.scan, place, slot);
   const LinearPhase& l = phase.linear;
-  const WarpTiles tiles(l.bands, l.k_tiles, 0);
+  const WarpTiles& tiles = table[l.shape][0];
   const auto t = static_cast<int32_t>(threadIdx.x);
   if (t < tiles.bands * kBandRows) prefetch_result(l, tiles.first_band * kBandRows + t);
 }
@@ -32,7 +33,8 @@ __device__ __forceinline__ void prefetch_phase(const Phase& phase, int64_t slot)
 struct Block {
   float *kept, *values, *rotated, *signs, *scan, *late;
   uint32_t* partials;
-  WarpBands* bands;
+  WarpTable table;
+  const ScanPlace* place;
 };
 
 template <WeightKind kKind>
@@ -41,20 +43,20 @@ __device__ __forceinline__ void run_linear(const TokenProgram& p, const Phase& p
                                            TileStream<kKind>& stream) {
   const LinearPhase& l = phase.linear;
   const auto t = static_cast<int32_t>(threadIdx.x), warp = t / 32;
-  const WarpTiles tiles(l.bands, l.k_tiles, warp);
+  const WarpTiles tiles = block.table[l.shape][warp];
   const LinearResult result =
       linear_result(l, t < tiles.bands * kBandRows ? tiles.first_band * kBandRows + t : l.outputs);
-  if (t % 32 == 0) block.bands[warp] = warp_bands(tiles, l.k_tiles);
   Row row = {block.values, block.rotated};
   for (int32_t o = 0; o < phase.row_ops; ++o)
     run_row_op(p, phase.row[o], tag - 1, block.kept, block.signs, reducer, &row);
   const float x_scale = encode_row<kKind>(l, reducer, &row);
   __syncthreads();
-  if (last != nullptr && last->kind == PhaseKind::kScan) store_late(last->scan, slot, block.late);
+  if (last != nullptr && last->kind == PhaseKind::kScan) store_late(last->scan, *block.place, slot, block.late);
   multiply_tiles<kKind>(l, tiles, reinterpret_cast<const char*>(row.other), stream,
                         block.partials + warp * p.partial_bands * kBandRows);
   __syncthreads();
-  finish_linear<kKind>(l, tiles, result, x_scale, block.bands, block.partials, p.partial_bands, block.kept, tag);
+  finish_linear<kKind>(l, tiles, result, x_scale, block.table[l.shape], block.partials, p.partial_bands, block.kept,
+                       tag);
 }
 
 template <WeightKind kKind>
@@ -62,7 +64,8 @@ __global__ void __launch_bounds__(kTokenThreads, 1) token_kernel(const __grid_co
 #if __CUDA_ARCH__ >= 900
   extern __shared__ uint4 shared_memory[];
   alignas(16) __shared__ float reduce[BlockReducer::kFloats];
-  __shared__ WarpBands bands[kTokenWarps];
+  __shared__ WarpTiles table[kMostShapes][kTokenWarps];
+  __shared__ ScanPlace place;
   __shared__ uint64_t barriers[kTokenWarps * kMostStages];
   char* base = reinterpret_cast<char*>(shared_memory);
   const TokenShared at = token_shared(p);
@@ -74,7 +77,8 @@ __global__ void __launch_bounds__(kTokenThreads, 1) token_kernel(const __grid_co
                        floats(at.scan),
                        floats(at.late),
                        reinterpret_cast<uint32_t*>(base + at.partial),
-                       bands};
+                       table,
+                       &place};
   const auto t = static_cast<int32_t>(threadIdx.x);
   auto* streams = reinterpret_cast<WeightStream*>(base + at.streams);
   auto* phases = reinterpret_cast<Phase*>(base + at.phases);
@@ -85,13 +89,16 @@ __global__ void __launch_bounds__(kTokenThreads, 1) token_kernel(const __grid_co
   copy(streams, p.streams, p.stream_count * static_cast<int32_t>(sizeof(WeightStream)) / 16);
   copy(phases, p.phases, min(2, p.phase_count) * kPhaseWords);
   fill_signs(p, block.signs);
+  if (t < p.shape_count * kTokenWarps)
+    table[t / kTokenWarps][t % kTokenWarps] = WarpTiles::make(p.shape[t / kTokenWarps], t % kTokenWarps);
+  if (t == 0) place = ScanPlace::make(p);
   __syncthreads();
 
   TileStream<kKind> stream(p, base + t / 32 * p.stages * stage_bytes_of(kKind), barriers + t / 32 * kMostStages,
-                           streams);
+                           streams, table);
   BlockReducer reducer(reduce);
   const int64_t slot = p.segments != nullptr ? p.segments[0].slot : 0;
-  for (int32_t i = 0; i < min(2, p.phase_count); ++i) prefetch_phase(phases[i], slot);
+  for (int32_t i = 0; i < min(2, p.phase_count); ++i) prefetch_phase(phases[i], place, table, slot);
   int32_t now = 0;  // where this phase's description is
 #pragma unroll 1
   for (int32_t i = 0; i < p.phase_count; ++i) {
@@ -103,11 +110,11 @@ __global__ void __launch_bounds__(kTokenThreads, 1) token_kernel(const __grid_co
     if (phases[now].kind == PhaseKind::kLinear)
       run_linear<kKind>(p, phases[now], i > 0 ? phases + before : nullptr, tag, slot, block, reducer, stream);
     else
-      run_scan(phases[now].scan, slot, tag, block.scan, block.late);
+      run_scan(phases[now].scan, place, slot, tag, block.scan, block.late);
     if (copies) reinterpret_cast<uint4*>(phases + before)[t] = words;  // that phase is read no more
     __syncthreads();
     // Nobody waits for this block now: the time to ask for what comes later.
-    if (i + 2 < p.phase_count) prefetch_phase(phases[before], slot);
+    if (i + 2 < p.phase_count) prefetch_phase(phases[before], place, table, slot);
     now = next;
   }
 #else

@@ -22,15 +22,6 @@ __device__ __forceinline__ float as_code(DType dtype, float v, float scale) {
   return dtype == DType::kI8 ? static_cast<float>(encode_i8(v, scale)) : v;
 }
 
-// The bands, of those of the block, that a warp has tiles of.
-struct WarpBands {
-  int32_t first, end;
-};
-__device__ __forceinline__ WarpBands warp_bands(const WarpTiles& tiles, int32_t k_tiles) {
-  if (tiles.first == tiles.last) return {0, 0};
-  return {tiles.first / k_tiles, (tiles.last + k_tiles - 1) / k_tiles};
-}
-
 // An output of this thread, with all that it needs but the sum: known before the row is.
 struct LinearResult {
   int32_t n, part;  // part: -1 for none
@@ -80,12 +71,11 @@ __device__ __forceinline__ void multiply_tiles(const LinearPhase& l, const WarpT
   constexpr int kPerLane = multiplies_codes(kKind) && Fragments<kKind>::kSteps == 1 ? 8 : 16;
   constexpr int kTileBytes = multiplies_codes(kKind) ? tile_columns(kKind) : tile_columns(kKind) * 4;
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const bool there[1] = {lane < 4};  // of 8 columns of the right operand the first is the token
+  const bool there[1] = {true};  // all 8 columns of the right operand are the token: what else is there costs more
   const int32_t k_tiles = l.k_tiles, shift = l.group_shift;
   BandSums<kKind, 1> total;
   total.clear();
-  int32_t in_band = tiles.first % k_tiles, tile = tiles.first_band * k_tiles + tiles.first,
-          left = tiles.last - tiles.first;
+  int32_t in_band = tiles.in_band, tile = tiles.tile, left = tiles.last - tiles.first;
   const char* at[1] = {x + in_band * kTileBytes + lane % 4 * kPerLane};
   const auto end_band = [&] {
     if (lane % 4 == 0) partial[lane / 4] = total.bits(0), partial[lane / 4 + 8] = total.bits(2);
@@ -121,20 +111,20 @@ __device__ __forceinline__ void multiply_tiles(const LinearPhase& l, const WarpT
 
 // The sum of row `row` of the block's band `band` over the warps that have tiles of it, in their order.
 template <WeightKind kKind>
-__device__ __forceinline__ float sum_of_partials(const WarpBands* bands, int32_t band, int32_t row,
+__device__ __forceinline__ float sum_of_partials(const WarpTiles* warps, int32_t band, int32_t row,
                                                  const uint32_t* partials, int32_t partial_bands) {
   constexpr bool kExact = BandSums<kKind, 1>::kExact;
   int whole = 0;
   float sum = 0;
 #pragma unroll
   for (int w = 0; w < kTokenWarps; ++w) {
-    const WarpBands of = bands[w];
-    if (band < of.first || band >= of.end) continue;
-    const uint32_t bits = partials[(w * partial_bands + band - of.first) * kBandRows + row];
+    const int32_t begin = warps[w].begin, end = warps[w].end;
+    const bool has = band >= begin && band < end;
+    const uint32_t bits = partials[(w * partial_bands + (has ? band - begin : 0)) * kBandRows + row];
     if (kExact)
-      whole += static_cast<int>(bits);
+      whole += has ? static_cast<int>(bits) : 0;
     else
-      sum += __uint_as_float(bits);
+      sum = has ? sum + __uint_as_float(bits) : sum;
   }
   return kExact ? static_cast<float>(whole) : sum;
 }
@@ -142,13 +132,13 @@ __device__ __forceinline__ float sum_of_partials(const WarpBands* bands, int32_t
 // `first`: the result of this thread that was looked up ahead.
 template <WeightKind kKind>
 __device__ __forceinline__ void finish_linear(const LinearPhase& l, const WarpTiles& tiles, const LinearResult& first,
-                                              float x_scale, const WarpBands* bands, const uint32_t* partials,
+                                              float x_scale, const WarpTiles* warps, const uint32_t* partials,
                                               int32_t partial_bands, const float* kept, uint32_t tag) {
 #pragma unroll 1
   for (int32_t i = static_cast<int32_t>(threadIdx.x); i < tiles.bands * kBandRows; i += kTokenThreads) {
     const int32_t band = i / kBandRows, row = i % kBandRows;
     const LinearResult r = i < kTokenThreads ? first : linear_result(l, (tiles.first_band + band) * kBandRows + row);
-    const float sum = sum_of_partials<kKind>(bands, band, row, partials, partial_bands);
+    const float sum = sum_of_partials<kKind>(warps, band, row, partials, partial_bands);
     store_linear_result(l, r, sum * x_scale * r.row_scale, kept, tag);
   }
 }

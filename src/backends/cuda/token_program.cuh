@@ -56,7 +56,7 @@ struct RowOp {
 
 struct LinearPhase {
   ScaleBy x_by;  // of codes: a tensor's scale, or one that the row asks for
-  int32_t outputs, inner, bands, k_tiles, group_shift;
+  int32_t outputs, inner, k_tiles, group_shift, shape;
   const float* x_scale;
   const float* row_scales;    // or null
   LinearParts out;            // its data is written where nothing is handed on
@@ -73,7 +73,6 @@ struct ScanPhase {
   const float *a_log, *d, *dt_bias;
   float dt_min, dt_max;
   ScanState state;
-  int32_t heads, groups, states, width, parts;  // a head's channels are split in parts, a block each
   bool silu, d_per_channel;
   Tagged* out;  // [heads * width]: y * silu(z)
 };
@@ -91,13 +90,19 @@ struct alignas(16) Phase {
 };
 static_assert(sizeof(Phase) % 16 == 0 && sizeof(Phase) / 16 <= kTokenThreads, "threads copy 16 bytes each");
 
+// Linears of as many bands and tiles share how a block's warps split them.
+struct LinearShape {
+  int32_t bands, k_tiles;
+};
+constexpr int kMostShapes = 4;
+
 // The weights of a linear phase, which warps ask for ahead of it.
 struct alignas(16) WeightStream {
   const char* codes;
   const uint32_t* groups;
-  int32_t bands, k_tiles;
+  int32_t shape;
   int32_t group_shift;  // tile t of the matrix, counted over its bands, has scales t >> group_shift
-  int32_t unused;
+  int64_t unused;
 };
 // A stage in shared memory: its tiles, then a run of scales for each, where there are any.
 QUAMBA2_HOST_DEVICE constexpr int32_t stage_bytes_of(WeightKind kind) {
@@ -113,11 +118,14 @@ struct TokenProgram {
   int32_t row_floats;     // of the longest row
   int32_t stages;         // of a warp
   int32_t partial_bands;  // that a warp has tiles of in one phase, at most
-  int32_t rotation_count;
+  int32_t rotation_count, shape_count;
   const int32_t *ids, *selected;
   const Segment* segments;
   Table table;
   HadamardShape rotation[kMostRotations];
+  LinearShape shape[kMostShapes];
+  int32_t heads, groups, states, width,
+      parts;  // of all scan phases; a head's channels are split in parts, a block each
 };
 
 // Shared memory of a block, from its beginning: sizes in bytes, all multiples of 16.

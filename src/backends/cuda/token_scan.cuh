@@ -16,14 +16,21 @@ namespace quamba2::cuda {
 struct ScanPlace {
   int32_t head, group, channels, first;  // channels of this block's part: [first, first + channels) of all heads'
   bool works, first_of_group;
-  __device__ __forceinline__ explicit ScanPlace(const ScanPhase& s) {
+  int32_t first_in_head, states, across_shift;  // 1 << across_shift lanes of eight channels
+  __device__ __forceinline__ static ScanPlace make(const TokenProgram& p) {
     const auto block = static_cast<int32_t>(blockIdx.x);
-    works = block < s.heads * s.parts;
-    head = works ? block / s.parts : 0;
-    group = head / (s.heads / s.groups);
-    channels = s.width / s.parts;
-    first = head * s.width + (works ? block % s.parts : 0) * channels;
-    first_of_group = works && block % (s.heads / s.groups * s.parts) == 0;
+    ScanPlace s = {};
+    s.works = block < p.heads * p.parts;
+    if (!s.works) return s;
+    s.head = block / p.parts;
+    s.group = s.head / (p.heads / p.groups);
+    s.channels = p.width / p.parts;
+    s.first_in_head = block % p.parts * s.channels;
+    s.first = s.head * p.width + s.first_in_head;
+    s.first_of_group = block % (p.heads / p.groups * p.parts) == 0;
+    s.states = p.states;
+    while (8 << s.across_shift < s.channels) ++s.across_shift;
+    return s;
   }
 };
 
@@ -33,10 +40,11 @@ struct ConvPlace {
   int32_t channel, column, which;
   __device__ __forceinline__ ConvPlace(const ScanPhase& s, const ScanPlace& place) {
     const auto t = static_cast<int32_t>(threadIdx.x);
-    which = t < place.channels ? 0 : t < place.channels + s.states ? 1 : 2;
-    works = t < place.channels + 2 * s.states;
+    which = t < place.channels ? 0 : t < place.channels + place.states ? 1 : 2;
+    works = t < place.channels + 2 * place.states;
     writes = which == 0 || place.first_of_group;
-    column = which == 0 ? place.first + t : place.group * s.states + t - place.channels - (which - 1) * s.states;
+    column =
+        which == 0 ? place.first + t : place.group * place.states + t - place.channels - (which - 1) * place.states;
     channel = s.begin[which] + column;
   }
   __device__ __forceinline__ const Numbers& numbers(const ScanPhase& s) const {
@@ -53,8 +61,7 @@ __device__ __forceinline__ void prefetch_scale(const Numbers& x, int64_t i) {
 }
 
 // Asks the second-level cache for what a scan phase reads beside what is handed to it.
-__device__ __forceinline__ void prefetch_scan(const ScanPhase& s, int64_t slot) {
-  const ScanPlace place(s);
+__device__ __forceinline__ void prefetch_scan(const ScanPhase& s, const ScanPlace& place, int64_t slot) {
   if (!place.works) return;
   const ConvPlace conv(s, place);
   const auto t = static_cast<int32_t>(threadIdx.x);
@@ -78,8 +85,8 @@ __device__ __forceinline__ void prefetch_scan(const ScanPhase& s, int64_t slot) 
   const int size = size_of(state.dtype), channels = place.channels;
   const int32_t lines = (channels * size + 127) / 128;  // of a row
 #pragma unroll 1
-  for (int32_t i = t; i < s.states * lines; i += kTokenThreads)
-    prefetch(state.data + (i / lines * state.row_stride + place.first - place.head * s.width) * size + i % lines * 128);
+  for (int32_t i = t; i < place.states * lines; i += kTokenThreads)
+    prefetch(state.data + (i / lines * state.row_stride + place.first_in_head) * size + i % lines * 128);
 }
 
 struct ConvChannel : ConvPlace {
@@ -139,12 +146,12 @@ struct ConvChannel : ConvPlace {
 };
 
 // The history of a group's B and C, which its first block has left in `late`. All of the phase's numbers have been taken.
-__device__ __forceinline__ void store_late(const ScanPhase& s, int64_t slot, const float* late) {
-  const ScanPlace place(s);
+__device__ __forceinline__ void store_late(const ScanPhase& s, const ScanPlace& place, int64_t slot,
+                                           const float* late) {
   const auto t = static_cast<int32_t>(threadIdx.x);
-  if (!place.first_of_group || t < place.channels || t >= place.channels + 2 * s.states) return;
-  const int32_t i = t - place.channels, part = i / s.states;
-  const int32_t channel = s.begin[1 + part] + place.group * s.states + i - part * s.states;
+  if (!place.first_of_group || t < place.channels || t >= place.channels + 2 * place.states) return;
+  const int32_t i = t - place.channels, part = i / place.states;
+  const int32_t channel = s.begin[1 + part] + place.group * place.states + i - part * place.states;
   for (int k = 0; k < kTaps - 1; ++k) ConvChannel::store_history(s, slot, k, channel, late[k * kTokenThreads + t]);
 }
 
@@ -154,15 +161,15 @@ struct StateRows {
   int32_t first_row, step, channel;  // of the block's part
 
   __device__ __forceinline__ StateRows(const ScanPhase& s, const ScanPlace& place, const HeadState& state) {
-    const int32_t across = place.channels / 8;
-    channel = static_cast<int32_t>(threadIdx.x) % across * 8;
-    first_row = static_cast<int32_t>(threadIdx.x) / across;
-    step = kTokenThreads / across;
+    const auto t = static_cast<int32_t>(threadIdx.x);
+    channel = (t & ((1 << place.across_shift) - 1)) * 8;
+    first_row = t >> place.across_shift;
+    step = kTokenThreads >> place.across_shift;
 #pragma unroll
     for (int r = 0; r < kMostStateRows; ++r) {
 #pragma unroll
       for (int i = 0; i < 8; ++i) v[r][i] = 0;
-      if (row(r) < s.states) load(state, address(s, place, state, r), v[r]);
+      if (row(r) < place.states) load(state, address(s, place, state, r), v[r]);
     }
   }
   __device__ __forceinline__ int32_t row(int r) const { return first_row + r * step; }
@@ -170,7 +177,7 @@ struct StateRows {
   __device__ __forceinline__ void store(const ScanPhase& s, const ScanPlace& place, const HeadState& state) const {
 #pragma unroll
     for (int r = 0; r < kMostStateRows; ++r) {
-      if (row(r) >= s.states) continue;
+      if (row(r) >= place.states) continue;
       char* to = address(s, place, state, r);
       if (state.dtype == DType::kF16) {
         __half2 pairs[4];
@@ -187,7 +194,7 @@ struct StateRows {
  private:
   __device__ __forceinline__ char* address(const ScanPhase& s, const ScanPlace& place, const HeadState& state,
                                            int r) const {
-    const int64_t at = row(r) * state.row_stride + place.first - place.head * s.width + channel;
+    const int64_t at = row(r) * state.row_stride + place.first_in_head + channel;
     return state.data + at * (state.dtype == DType::kF16 ? 2 : 4);
   }
   __device__ __forceinline__ static void load(const HeadState& state, const char* from, float (&to)[8]) {
@@ -207,8 +214,8 @@ struct StateRows {
 };
 
 // `tag`: of this phase. `shared`: kMostScanFloats floats, then 64 a warp.
-__device__ __forceinline__ void run_scan(const ScanPhase& s, int64_t slot, uint32_t tag, float* shared, float* late) {
-  const ScanPlace place(s);
+__device__ __forceinline__ void run_scan(const ScanPhase& s, const ScanPlace& place, int64_t slot, uint32_t tag,
+                                         float* shared, float* late) {
   if (!place.works) return;  // the whole block
   const ConvChannel conv(s, place, slot);
   const HeadState state(s.state, slot, place.head);
@@ -224,18 +231,23 @@ __device__ __forceinline__ void run_scan(const ScanPhase& s, int64_t slot, uint3
   const Tagged *input = s.input + (conv.works ? conv.channel : 0), *z = s.z + place.first + (writes ? t : 0);
   const uint64_t first_input = poll_one(input), first_z = poll_one(z), first_dt = poll_one(s.dt + place.head);
   if (conv.works) shared[t] = conv.run(s, slot, take_handed(input, first_input, tag - 1), late);
-  const float dt = take_handed(s.dt + place.head, first_dt, tag - 1) * dt_scale + dt_bias;
-  const float delta = fminf(fmaxf(softplus(dt), s.dt_min), s.dt_max), decay = expf(-delta * expf(a_log));
+  float* const step = shared + kMostScanFloats - 2;  // delta and the decay: of one warp, for all
+  if (t >= kTokenThreads - 32) {
+    const float dt = take_handed(s.dt + place.head, first_dt, tag - 1) * dt_scale + dt_bias;
+    const float of_head = fminf(fmaxf(softplus(dt), s.dt_min), s.dt_max);
+    step[0] = of_head, step[1] = expf(-of_head * expf(a_log));
+  }
   const float gate = writes ? silu(take_handed(z, first_z, tag - 1) * z_scale) : 0.0f;
   __syncthreads();
 
-  const float *x = shared, *b = shared + place.channels, *c = b + s.states;
+  const float delta = step[0], decay = step[1];
+  const float *x = shared, *b = shared + place.channels, *c = b + place.states;
   float input_of[8], y[8] = {};
 #pragma unroll
   for (int i = 0; i < 8; ++i) input_of[i] = delta * x[rows.channel + i];
 #pragma unroll
   for (int r = 0; r < kMostStateRows; ++r) {
-    if (rows.row(r) >= s.states) continue;
+    if (rows.row(r) >= place.states) continue;
     const float b_row = b[rows.row(r)], c_row = c[rows.row(r)];
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
@@ -243,7 +255,7 @@ __device__ __forceinline__ void run_scan(const ScanPhase& s, int64_t slot, uint3
       y[i] = fmaf(c_row, rows.v[r][i], y[i]);
     }
   }
-  const int32_t across = place.channels / 8;
+  const int32_t across = 1 << place.across_shift;
   for (int32_t d = across; d < 32; d *= 2) {
 #pragma unroll
     for (int i = 0; i < 8; ++i) y[i] += __shfl_xor_sync(kAllLanes, y[i], d);

@@ -10,20 +10,30 @@
 
 namespace quamba2::cuda {
 
-// The bands of this block, and the tiles of them, counted over all its bands, that are this warp's.
+// What of a linear is a warp's: of the bands of its block [first_band, first_band + bands), counted from the first, tiles
+// [first, last), which are of bands [begin, end).
 struct WarpTiles {
-  int32_t first_band, bands, first, last;
-  __device__ __forceinline__ WarpTiles(int32_t all_bands, int32_t k_tiles, int32_t warp) {
+  int32_t first_band, bands, first, last, begin, end, in_band, tile;  // tile: the first, of the whole matrix
+
+  __device__ __forceinline__ static WarpTiles make(const LinearShape& shape, int32_t warp) {
     const auto bound = [&](uint32_t block) {  // bands are fewer than 2^20, blocks than 2^10
-      return static_cast<int32_t>(block * static_cast<uint32_t>(all_bands) / gridDim.x);
+      return static_cast<int32_t>(block * static_cast<uint32_t>(shape.bands) / gridDim.x);
     };
-    first_band = bound(blockIdx.x);
-    bands = bound(blockIdx.x + 1) - first_band;
-    const int32_t tiles = bands * k_tiles;
-    first = tiles * warp / kTokenWarps;
-    last = tiles * (warp + 1) / kTokenWarps;
+    WarpTiles w;
+    w.first_band = bound(blockIdx.x);
+    w.bands = bound(blockIdx.x + 1) - w.first_band;
+    const int32_t tiles = w.bands * shape.k_tiles;
+    w.first = tiles * warp / kTokenWarps;
+    w.last = tiles * (warp + 1) / kTokenWarps;
+    w.begin = w.first / shape.k_tiles;
+    w.end = w.first == w.last ? w.begin : (w.last + shape.k_tiles - 1) / shape.k_tiles;
+    w.in_band = w.first % shape.k_tiles;
+    w.tile = w.first_band * shape.k_tiles + w.first;
+    return w;
   }
 };
+// All warps of the block, for each shape.
+using WarpTable = WarpTiles (*)[kTokenWarps];
 
 // Which stage is next, and the parity of the turn.
 struct StageTurn {
@@ -39,8 +49,13 @@ class TileStream {
  public:
   // `stages` and `barriers`: of this warp. All threads of the block.
   __device__ __forceinline__ TileStream(const TokenProgram& p, char* stages, uint64_t* barriers,
-                                        const WeightStream* streams)
-      : stages_(stages), barriers_(barriers), count_(p.stages), next_(streams), end_(streams + p.stream_count) {
+                                        const WeightStream* streams, WarpTable table)
+      : stages_(stages),
+        barriers_(barriers),
+        count_(p.stages),
+        next_(streams),
+        end_(streams + p.stream_count),
+        table_(table) {
     if (threadIdx.x % 32 == 0) {
       for (int32_t i = 0; i < count_; ++i) init_barrier(barriers_ + i, 1);
       publish_barriers();
@@ -68,9 +83,9 @@ class TileStream {
     while (left_ == 0) {
       if (next_ == end_) return;
       const WeightStream s = *next_++;
-      const WarpTiles tiles(s.bands, s.k_tiles, static_cast<int32_t>(threadIdx.x / 32));
+      const WarpTiles& tiles = table_[s.shape][threadIdx.x / 32];
       left_ = tiles.last - tiles.first;
-      tile_ = tiles.first_band * s.k_tiles + tiles.first;
+      tile_ = tiles.tile;
       codes_ = s.codes, scales_ = s.groups, shift_ = s.group_shift;
     }
     const int32_t n = min(left_, kStageTiles), codes = n * tile_bytes(kKind);
@@ -93,6 +108,7 @@ class TileStream {
   int32_t count_;
   StageTurn asked_, taken_;
   const WeightStream *next_, *end_;
+  WarpTable table_;
   int32_t left_ = 0, tile_ = 0, shift_ = 0;  // tile: of the whole matrix
   const char* codes_ = nullptr;
   const uint32_t* scales_ = nullptr;
