@@ -95,7 +95,7 @@ TEST(StateFile, EveryShorterFileIsRefused) {
 TEST(StateFile, SaysWhatIsWrong) {
   const std::string good = saved(sample());
   EXPECT_NE(refusal(replaced(good, "\"version\":\"1\"", "\"version\":\"2\"")).find("version 2"), std::string::npos);
-  EXPECT_NE(refusal(replaced(good, "quamba2 state", "another text")).find("another kind"), std::string::npos);
+  EXPECT_NE(refusal(replaced(good, "quamba2 state", "another state")).find("another kind"), std::string::npos);
   EXPECT_NE(refusal(replaced(good, "\"read\":\"3\"", "\"read\":\"5\"")).find("\"read\" is 5, of 4"), std::string::npos);
   EXPECT_NE(refusal(replaced(good, "\"read\":\"3\"", "\"read\":\"0\"")).find("do not go together"), std::string::npos);
   EXPECT_NE(refusal(replaced(good, "\"read\":\"3\"", "\"read\":\"x\"")).find("whole number"), std::string::npos);

@@ -41,7 +41,7 @@ namespace {
 
 using Paused = std::shared_ptr<const PausedText>;
 
-// Runs all requests to their ends. `paused text` takes the one that a request brings back.
+// Runs all requests to their ends. `paused` takes the text that a request brings back.
 std::vector<Completion> run(const GeneratorModel& model, std::vector<GenerationRequest> requests, const TextSink& sink,
                             GenerationTimes* times, Paused* paused) {
   std::vector<Completion> results(requests.size());
