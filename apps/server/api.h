@@ -43,7 +43,6 @@ void post_detokenize(Api& api, const HttpRequest& request, const std::shared_ptr
 void get_tokenizer_info(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_models(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_model(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
-void get_page(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void get_states(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void post_state(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);
 void delete_state(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder);

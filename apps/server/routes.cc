@@ -16,7 +16,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/tokenize", RouteKind::kEndpoint, true, post_tokenize},
     {"POST", "/detokenize", RouteKind::kEndpoint, true, post_detokenize},
     {"GET", "/tokenizer_info", RouteKind::kEndpoint, true, get_tokenizer_info},
-    {"GET", "/", RouteKind::kEndpoint, false, get_page},
+    {"GET", "/", RouteKind::kPage, false, nullptr},
     {"GET", "/states", RouteKind::kEndpoint, true, get_states},
     {"POST", "/states/", RouteKind::kEndpoint, true, post_state},
     {"DELETE", "/states/", RouteKind::kEndpoint, true, delete_state},

@@ -10,7 +10,8 @@
 
 namespace quamba2::server {
 
-enum class RouteKind { kEndpoint, kReady, kAlive };  // kReady: 503 while the model loads and the server shuts down
+// kReady: 503 while the model loads and the server shuts down, as endpoints; kAlive and kPage are answered at all times.
+enum class RouteKind { kEndpoint, kReady, kAlive, kPage };
 
 struct Route {
   const char* method;

@@ -10,6 +10,7 @@
 
 #include "api.h"
 #include "http_server.h"
+#include "page.h"
 #include "routes.h"
 #include "state_dir.h"
 #include "work_thread.h"
@@ -116,6 +117,7 @@ struct Server::Impl {
     try {
       if (!found.route) throw found.error;
       if (found.route->kind == RouteKind::kAlive) return counted->send({200, "{\"status\":\"ok\"}"});
+      if (found.route->kind == RouteKind::kPage) return counted->send(page_response());
       if (stopping) throw ApiError(503, "the server is shutting down", "", "draining");
       if (!ready) throw loading();
       if (found.route->kind == RouteKind::kReady) return counted->send({200, "{\"status\":\"ok\"}"});

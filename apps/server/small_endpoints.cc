@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Endpoints that answer at once: the page, the tokenizer's, the models', version and metrics.
+// Endpoints that answer at once: the tokenizer's, the models', version and metrics.
 #include <fmt/format.h>
 
 #include "api.h"
 #include "json_fields.h"
-#include "page.h"
 
 namespace quamba2::server {
 namespace {
@@ -91,20 +90,6 @@ void get_models(Api& api, const HttpRequest&, const std::shared_ptr<Responder>& 
 void get_model(Api& api, const HttpRequest& request, const std::shared_ptr<Responder>& responder) {
   check_model(api, request.path.substr(std::string_view("/v1/models/").size()));
   send(responder, model_json(api));
-}
-
-// The browser is told to load nothing for it, and to speak to this server only.
-void get_page(Api&, const HttpRequest&, const std::shared_ptr<Responder>& responder) {
-  constexpr const char* kPolicy =
-      "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
-      "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-  responder->send({200,
-                   kPage,
-                   "text/html; charset=utf-8",
-                   {{"Content-Security-Policy", kPolicy},
-                    {"Cache-Control", "no-cache"},
-                    {"Referrer-Policy", "no-referrer"},
-                    {"X-Content-Type-Options", "nosniff"}}});
 }
 
 void get_version(Api& api, const HttpRequest&, const std::shared_ptr<Responder>& responder) {

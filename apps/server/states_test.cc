@@ -189,6 +189,7 @@ TEST(Loading, Is503UntilTheModelIsThere) {
   }
   EXPECT_EQ(ask(port, "POST", "/v1/completions", R"({"prompt":"a"})").status, 503);
   EXPECT_EQ(ask(port, "GET", "/live").status, 200);
+  EXPECT_EQ(ask(port, "GET", "/").status, 200) << "the page waits for the model itself";
   EXPECT_EQ(ask(port, "GET", "/nothing").status, 404);
   {
     std::ofstream pipe(config);  // the loader has it open, too

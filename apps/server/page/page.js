@@ -45,7 +45,9 @@ async function failure(response) {
     $("key").focus();
     return new Error("This server asks for an API key. Give it in the settings.");
   }
-  return new Error(why || "The server answers with status " + response.status + ".");
+  const error = new Error(why || "The server answers with status " + response.status + ".");
+  error.soon = response.status === 503;
+  return error;
 }
 
 async function get(path) {
@@ -70,6 +72,7 @@ async function connect() {
     $("light").className = "light off";
     $("light").title = "not connected";
     say(error instanceof TypeError ? "The server cannot be reached." : error.message);
+    if (error.soon) setTimeout(connect, 1000); // the model is loading
   }
 }
 
