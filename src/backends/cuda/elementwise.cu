@@ -2,7 +2,7 @@
 // gate, add and convert: flat over all numbers, or a block a row where the output has a scale a row.
 #include "backends/cuda/device/rotated_row.cuh"
 #include "backends/cuda/elementwise_rows.h"
-#include "backends/cuda/gated_rotation.h"
+#include "backends/cuda/gated_rotation.cuh"
 
 namespace quamba2 {
 namespace cuda {

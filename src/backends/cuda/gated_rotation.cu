@@ -7,7 +7,7 @@
 //   shared memory      [chunks][128], once
 //   all chunks of a    one channel of each chunk a thread: the levels between the chunks of a run, then the core
 //   thread
-#include "backends/cuda/gated_rotation.h"
+#include "backends/cuda/gated_rotation.cuh"
 
 #include "backends/cuda/device/hadamard.cuh"
 #include "backends/cuda/device/launch.cuh"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // rms_norm, layer_norm and gated_rms_norm: a block a row, which stays in shared memory between the sums and the output.
 #include "backends/cuda/device/rotated_row.cuh"
-#include "backends/cuda/gated_rotation.h"
+#include "backends/cuda/gated_rotation.cuh"
 #include "backends/cuda/norm_rows.h"
 
 namespace quamba2 {
