@@ -128,6 +128,7 @@ int eval_tasks(Session& s, const TasksArgs& args) {
   const Model model = Model::from_pretrained(args.model);
   EngineOptions engine_of = engine_options(s.common);
   engine_of.max_sequences = slots_for(model);
+  engine_of.max_tokens = static_cast<int>(std::max<int64_t>(engine_of.max_tokens, options.chunk));
   Engine engine(model, engine_of);
   const TaskReport report = evaluate_tasks(engine, options);
   if (s.common.json) {
@@ -165,6 +166,10 @@ void add_eval_tasks_verb(Program* program, CLI::App* eval) {
   at_least(verb->add_option("--max-length", args->options.max_length,
                             "tokens at most; longer contexts lose their beginning (default 2048)"),
            2);
+  at_least(verb->add_option("--chunk", args->options.chunk,
+                            "read requests whole in pieces of so many tokens, as 'serve --chunk' does (default 0: "
+                            "contexts, then continuations)"),
+           0);
   verb->add_flag("--samples", args->options.keep_samples, "with --json: log-likelihoods of every sample");
   set_action(program, verb, args, eval_tasks);
 }

@@ -41,9 +41,10 @@ struct ContinuationScore {
   bool greedy = false;        // every token is the likeliest one
 };
 
-// One score a request, as `evaluate_tasks` computes them: a context that several requests have is read once. Throws
-// Error{kUsage} for requests that are empty or unknown to the model, Error{kRuntime} where logits are not finite.
-std::vector<ContinuationScore> score(Engine& engine, std::span<const ScoreRequest> requests);
+// One score a request, as `evaluate_tasks` computes them: a context that several requests have is read once. `chunk` as in
+// TaskOptions. Throws Error{kUsage} for requests that are empty or unknown to the model, and a chunk out of range,
+// Error{kRuntime} where logits are not finite.
+std::vector<ContinuationScore> score(Engine& engine, std::span<const ScoreRequest> requests, int64_t chunk = 0);
 
 // A model measured against a reference on the same text.
 struct Comparison {

@@ -25,7 +25,10 @@ struct TaskOptions {
   int64_t limit = 0;                    // samples a task, the first ones (MMLU: a subject); 0: all
   int shots = -1;                       // examples before a question; -1: the task's own number
   int64_t max_length = 2048;            // tokens; longer contexts lose their beginning
-  bool share_prefixes = true;           // read what several continuations follow once; off is slow, and for tests
+  // 0: contexts are read, then continuations, so that choices share their context. Else requests are read whole, cut at
+  // multiples of this (at most EngineOptions::max_tokens), as a service of that chunk reads them: the same bits as there.
+  int64_t chunk = 0;
+  bool share_prefixes = true;  // read what several continuations follow once; off is slow, and for tests
   bool keep_samples = false;
 };
 

@@ -33,6 +33,9 @@ struct Engine::Impl {
   Tenant* tenant = nullptr;                       // whose state is in slot 0, where it is a session's
 };
 
+// Of TaskOptions: 0 or at most what one call of the engine reads. Throws Error{kUsage}.
+void check_chunk(Engine& engine, int64_t chunk);
+
 // "cpu", "cuda:N" or "reference". Throws Error{kUsage} for others, Error{kResource} for a GPU that cannot be used.
 std::shared_ptr<const Backend> make_backend(const std::string& device, int threads);
 

@@ -40,8 +40,9 @@ Perplexity perplexity(Engine& engine, std::string_view text, const PerplexityOpt
   return out;
 }
 
-std::vector<ContinuationScore> score(Engine& engine, std::span<const ScoreRequest> requests) {
-  ReadingTree tree(true);
+std::vector<ContinuationScore> score(Engine& engine, std::span<const ScoreRequest> requests, int64_t chunk) {
+  check_chunk(engine, chunk);
+  ReadingTree tree(true, chunk);
   const auto rows = static_cast<int32_t>(engine.table_rows());
   const auto known = [rows](const std::vector<int32_t>& ids) {
     return !ids.empty() && std::all_of(ids.begin(), ids.end(), [rows](int32_t id) { return id >= 0 && id < rows; });

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <string>
+
 #include "api/engine_impl.h"
 #include "eval/task_runner.h"
 #include "quamba2/error.h"
@@ -28,6 +30,13 @@ std::vector<const Task*> chosen(const TaskOptions& options) {
 
 }  // namespace
 
+void check_chunk(Engine& engine, int64_t chunk) {
+  const int64_t most = engine.impl().executor->limits().max_tokens;
+  if (chunk >= 0 && chunk <= most) return;
+  throw Error(ErrorCode::kUsage, "chunk out of range", std::to_string(chunk),
+              "the engine reads " + std::to_string(most) + " tokens in a call", "raise max_tokens of the engine");
+}
+
 std::vector<TaskInfo> tasks() {
   std::vector<TaskInfo> out;
   for (const Task& task : all_tasks()) out.push_back(task.info);
@@ -38,6 +47,7 @@ TaskReport evaluate_tasks(Engine& engine, const TaskOptions& options) {
   if (options.max_length < 1 || options.max_length > (int64_t{1} << 30) || options.limit < 0) {
     throw Error(ErrorCode::kUsage, "task options out of range", "", "max_length is at least 1, limit at least 0");
   }
+  check_chunk(engine, options.chunk);
   const std::vector<const Task*> wanted = chosen(options);
   Engine::Impl& impl = engine.impl();
   PairEncoder encoder(engine.tokenizer(), prefix_id(impl), options.max_length);

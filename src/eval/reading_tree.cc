@@ -2,6 +2,7 @@
 #include "eval/reading_tree.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -45,11 +46,33 @@ int32_t ReadingTree::follow(int32_t parent, std::span<const int32_t> ids) {
   return made;
 }
 
+// `known` tokens are context, the others are asked for; the last of them is predicted, not read.
+void ReadingTree::follow_whole(std::vector<int32_t> ids, size_t known, int32_t request) {
+  const std::span<const int32_t> read = std::span(ids).first(ids.size() - 1);
+  int32_t at = kNoStretch;
+  for (size_t begin = 0; begin < read.size(); begin += chunk_) {
+    const size_t length = std::min(chunk_, read.size() - begin);
+    at = follow(at, read.subspan(begin, length));
+    for (size_t row = std::max(begin, known - 1); row < begin + length; ++row) {
+      stretches_[static_cast<size_t>(at)].asks.push_back(
+          {static_cast<int32_t>(row - begin), ids[row + 1], request, static_cast<int32_t>(row + 1 - known)});
+    }
+  }
+}
+
 int32_t ReadingTree::add(std::span<const int32_t> shared, std::span<const int32_t> context,
                          std::span<const int32_t> continuation) {
   QUAMBA2_CHECK(!context.empty() && !continuation.empty(), "a context or continuation without tokens");
   const auto request = static_cast<int32_t>(lengths_.size());
   lengths_.push_back(static_cast<int32_t>(continuation.size()));
+  if (chunk_ > 0) {
+    std::vector<int32_t> ids(shared.begin(), shared.end());
+    ids.insert(ids.end(), context.begin(), context.end());
+    const size_t known = ids.size();
+    ids.insert(ids.end(), continuation.begin(), continuation.end());
+    follow_whole(std::move(ids), known, request);
+    return request;
+  }
   int32_t at = shared.empty() ? kNoStretch : follow(kNoStretch, shared);
   at = follow(at, context);
   stretches_[static_cast<size_t>(at)].asks.push_back(

@@ -29,8 +29,9 @@ struct Stretch {
 // bits, which is rounded where a stretch ends, does not depend on which other requests there are.
 class ReadingTree {
  public:
-  // Without `share` every request is read on its own.
-  explicit ReadingTree(bool share) : share_(share) {}
+  // Without `share` every request is read on its own. `chunk` > 0: requests are read whole, cut at its multiples, as the
+  // scheduler of src/runtime cuts prompts; 0: cut where context and continuation end.
+  explicit ReadingTree(bool share, int64_t chunk = 0) : share_(share), chunk_(static_cast<size_t>(chunk)) {}
 
   // Asks for the tokens of `continuation` behind `shared` and `context`; returns the request's number. `shared` may be
   // empty, the others not.
@@ -44,8 +45,10 @@ class ReadingTree {
 
  private:
   int32_t follow(int32_t parent, std::span<const int32_t> ids);
+  void follow_whole(std::vector<int32_t> ids, size_t known, int32_t request);
 
   bool share_;
+  size_t chunk_;
   std::vector<Stretch> stretches_;
   std::vector<int32_t> roots_, lengths_;
   std::unordered_multimap<uint64_t, int32_t> known_;  // by hash of parent and ids

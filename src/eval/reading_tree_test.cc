@@ -27,6 +27,27 @@ TEST(ReadingTree, WhatIsCommonIsReadOnce) {
   EXPECT_EQ(of_question.asks[1].request, 2);
 }
 
+TEST(ReadingTree, ReadWholeItIsCutAtMultiplesOfTheChunk) {
+  ReadingTree tree(true, 3);
+  tree.add({}, Ids{1, 2, 3, 4}, Ids{5, 6, 7});
+  tree.add(Ids{1, 2}, Ids{3}, Ids{9});
+  ASSERT_EQ(tree.stretches().size(), 2u);
+  EXPECT_EQ(tree.stretches()[0].ids, (Ids{1, 2, 3}));
+  EXPECT_EQ(tree.stretches()[1].ids, (Ids{4, 5, 6}));
+  EXPECT_EQ(tree.tokens_spared(), 3);
+  const std::vector<Ask>& asks = tree.stretches()[1].asks;
+  ASSERT_EQ(asks.size(), 3u);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(asks[static_cast<size_t>(i)].row, i);
+    EXPECT_EQ(asks[static_cast<size_t>(i)].target, 5 + i);
+    EXPECT_EQ(asks[static_cast<size_t>(i)].position, i);
+  }
+  ASSERT_EQ(tree.stretches()[0].asks.size(), 1u);
+  EXPECT_EQ(tree.stretches()[0].asks[0].row, 2);
+  EXPECT_EQ(tree.stretches()[0].asks[0].target, 9);
+  EXPECT_EQ(tree.stretches()[0].asks[0].request, 1);
+}
+
 TEST(ReadingTree, WithoutSharingTheCutsAreTheSame) {
   for (const bool share : {true, false}) {
     ReadingTree tree(share);

@@ -133,7 +133,7 @@ TaskResult run_task(Executor& executor, PairEncoder& encoder, const Task& task, 
   TaskResult result;
   result.task = task.info;
   result.shots = shots_of(task, options);
-  ReadingTree tree(options.share_prefixes);
+  ReadingTree tree(options.share_prefixes, options.chunk);
   const std::vector<Sample> samples = read_samples(task, &encoder, options, result.shots, &tree);
   const std::vector<Score> scores = score_requests(executor, tree, task.info.name);
   for (const Sample& s : samples) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <future>
 
 #include "quamba2/quamba2.h"
 #include "support/paths.h"
@@ -150,6 +151,40 @@ TEST(Tasks, BatchingChangesNoScore) {
       }
     }
   }
+}
+
+TEST(Tasks, ReadWholeTheScoresAreThoseOfAService) {
+  TaskOptions options = options_for({"piqa", "lambada"});
+  options.chunk = 7;
+  Engine engine = Engine::load(demo(), {.max_sequences = 3, .max_tokens = 20});
+  const TaskReport report = evaluate_tasks(engine, options);
+  options.share_prefixes = false;
+  const TaskReport alone = evaluate_tasks(engine, options);
+  const std::unique_ptr<Service> service = Service::load(demo(), {.slots = 2, .chunk = 7, .cache_bytes = 0});
+  const std::string context = "Question: How do I open a door?\nAnswer:";
+  const std::vector<std::string> choices = {" Turn the handle ", " Eat caf\u00e9."};
+  const size_t known = engine.tokenizer().encode(context).size();
+  for (size_t i = 0; i < choices.size(); ++i) {
+    GenerationRequest request{engine.tokenizer().encode(context + choices[i])};
+    request.sampling.max_tokens = 0;
+    request.prompt_logprobs = 0;
+    std::promise<double> promise;
+    double sum = 0;
+    size_t at = 0;
+    ASSERT_TRUE(service->submit({request}, [&](size_t, GenerationUpdate&& update) {
+      for (const TokenReport& token : update.prompt_tokens) {
+        if (at++ >= known) sum += token.log_probability;
+      }
+      if (update.finished) promise.set_value(sum);
+      return true;
+    }));
+    const double expected = promise.get_future().get();
+    EXPECT_LT(expected, 0);
+    EXPECT_EQ(report.tasks[0].every_sample[0].log_likelihoods[i], expected);
+    EXPECT_EQ(alone.tasks[0].every_sample[0].log_likelihoods[i], expected);
+  }
+  options.chunk = 21;
+  EXPECT_THROW(evaluate_tasks(engine, options), Error);
 }
 
 TEST(Tasks, SharingSparesTokensOfEqualContexts) {

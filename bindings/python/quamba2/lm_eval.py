@@ -28,7 +28,8 @@ _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "se
 @register_model("quamba2")
 class Quamba2LM(TemplateLM):
     """Model arguments: `pretrained` (a directory, or org/name of the Hugging Face cache), `device`, `threads`, `tokenizer`,
-    `batch` (texts at a time; `--batch_size` too), `max_length` (tokens; longer contexts lose their beginning)."""
+    `batch` (texts at a time; `--batch_size` too), `max_length` (tokens; longer contexts lose their beginning), `chunk` (read
+    requests whole in pieces of so many tokens, as the server does; 0: contexts, then continuations)."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Quamba2LM(TemplateLM):
         batch: int | None = None,
         batch_size: int | str | None = None,
         max_length: int = 2048,
+        chunk: int = 0,
         **unused: Any,
     ) -> None:
         super().__init__()
@@ -48,8 +50,14 @@ class Quamba2LM(TemplateLM):
         if batch is None:
             batch = int(str(batch_size)) if str(batch_size).isdigit() else 16  # "auto" is one of ours
         self.model = Model.load(
-            pretrained, device=device or "cpu", threads=threads, tokenizer=tokenizer, batch=max(1, batch), chunk=512
+            pretrained,
+            device=device or "cpu",
+            threads=threads,
+            tokenizer=tokenizer,
+            batch=max(1, batch),
+            chunk=max(512, int(chunk)),
         )
+        self.chunk = int(chunk)
         self.max_length = int(max_length)
 
     @property
@@ -90,7 +98,7 @@ class Quamba2LM(TemplateLM):
                 raise ValueError(f"a continuation has {len(continuation)} tokens, max_length is {self.max_length}")
             # The last token is predicted, not read.
             pairs.append((context[-(self.max_length + 1 - len(continuation)) :], continuation))
-        scores = self.model.score(pairs, progress=None if disable_tqdm else _Bar("scoring"))
+        scores = self.model.score(pairs, chunk=self.chunk, progress=None if disable_tqdm else _Bar("scoring"))
         for (texts, _, _), answer in zip(requests, scores, strict=True):
             if texts is not None:
                 self.cache_hook.add_partial("loglikelihood", texts, answer)

@@ -194,11 +194,18 @@ class Model:
         )
 
     def score(
-        self, pairs: Iterable[tuple[Sequence[int], Sequence[int]]], *, progress: Progress | None = None
+        self,
+        pairs: Iterable[tuple[Sequence[int], Sequence[int]]],
+        *,
+        chunk: int = 0,
+        progress: Progress | None = None,
     ) -> list[tuple[float, bool]]:
         """Of each (context, continuation), both token ids: the continuation's natural log-likelihood, and whether each of
-        its tokens is the likeliest. A context that several pairs have is read once."""
-        return _core.score(self._engine, list(pairs), progress)
+        its tokens is the likeliest. A context that several pairs have is read once.
+
+        chunk: 0, or the pair is read whole, cut at multiples of so many tokens (at most `chunk` of `load`): what a server
+        of that chunk answers, to the last digit."""
+        return _core.score(self._engine, list(pairs), chunk, progress)
 
     def evaluate_tasks(
         self,
@@ -208,13 +215,16 @@ class Model:
         limit: int = 0,
         shots: int = -1,
         max_length: int = 2048,
+        chunk: int = 0,
         progress: Progress | None = None,
     ) -> dict[str, dict[str, tuple[float, float]]]:
         """Zero-shot tasks as `quamba2 eval tasks` runs them: of each task, of each metric, the value and its standard error.
 
         data: the directory of the tasks' files. names: none for the six that papers average. limit: samples a task, 0 for
-        all. shots: -1 for the task's own number."""
-        return _core.evaluate_tasks(self._engine, os.fspath(data), list(names), limit, shots, max_length, progress)
+        all. shots: -1 for the task's own number. chunk: as in `score`."""
+        return _core.evaluate_tasks(
+            self._engine, os.fspath(data), list(names), limit, shots, max_length, chunk, progress
+        )
 
     def _ids(self, prompt: Any) -> Any:
         return self._engine.encode_prompt(prompt) if isinstance(prompt, str) else prompt

@@ -25,11 +25,11 @@ Perplexity measure(const EngineHandle& self, std::string_view text, int64_t wind
 }
 
 std::vector<std::pair<double, bool>> score_pairs(const EngineHandle& self, const nb::typed<nb::list, nb::object>& pairs,
-                                                 nb::handle progress) {
+                                                 int64_t chunk, nb::handle progress) {
   std::vector<ScoreRequest> requests;
   for (nb::handle pair : pairs) requests.push_back({Ids(pair[0]).vector(), Ids(pair[1]).vector()});
   const std::vector<ContinuationScore> scores =
-      self.shared->use(progress, [&](Engine& engine) { return score(engine, requests); });
+      self.shared->use(progress, [&](Engine& engine) { return score(engine, requests, chunk); });
   std::vector<std::pair<double, bool>> out;
   for (const ContinuationScore& s : scores) out.emplace_back(s.log_likelihood, s.greedy);
   return out;
@@ -39,13 +39,14 @@ using Metrics = std::map<std::string, std::pair<double, double>>;  // value, sta
 
 std::map<std::string, Metrics> evaluate(const EngineHandle& self, const std::string& data,
                                         const std::vector<std::string>& names, int64_t limit, int shots,
-                                        int64_t max_length, nb::handle progress) {
+                                        int64_t max_length, int64_t chunk, nb::handle progress) {
   TaskOptions options;
   options.data = data;
   options.names = names;
   options.limit = limit;
   options.shots = shots;
   options.max_length = max_length;
+  options.chunk = chunk;
   const TaskReport report = self.shared->use(progress, [&](Engine& engine) { return evaluate_tasks(engine, options); });
   std::map<std::string, Metrics> out;
   for (const TaskResult& task : report.tasks) {
@@ -72,8 +73,8 @@ void bind_evaluate(nb::module_& m) {
                std::to_string(p.predicted) + " predictions)";
       });
   m.def("perplexity", measure, "engine"_a, "text"_a, "window"_a, "max_windows"_a, "progress"_a.none());
-  m.def("score", score_pairs, "engine"_a, "pairs"_a, "progress"_a.none());
-  m.def("evaluate_tasks", evaluate, "engine"_a, "data"_a, "names"_a, "limit"_a, "shots"_a, "max_length"_a,
+  m.def("score", score_pairs, "engine"_a, "pairs"_a, "chunk"_a, "progress"_a.none());
+  m.def("evaluate_tasks", evaluate, "engine"_a, "data"_a, "names"_a, "limit"_a, "shots"_a, "max_length"_a, "chunk"_a,
         "progress"_a.none());
 }
 

@@ -48,10 +48,13 @@ Job* Job::current() { return current_job; }
 bool Job::report(std::string_view stage, int64_t done, int64_t total) noexcept {
   if (ended_) return false;
   const auto now = std::chrono::steady_clock::now();
-  if (!progress_.is_valid() && now < next_look_) return true;
+  const bool news = progress_.is_valid() && (done != done_ || done >= total || stage != stage_);
+  if (!news && now < next_look_) return true;
   next_look_ = now + kBetweenLooks;
   nb::gil_scoped_acquire lock;
   try {
+    stage_ = stage;
+    done_ = done;
     if (PyErr_CheckSignals() != 0) throw nb::python_error();
     if (progress_.is_valid()) ended_ = progress_(stage, done, total).is(nb::bool_(false));
   } catch (...) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -19,7 +20,7 @@ namespace nb = nanobind;
 // What this thread does for Python now. Progress of the library comes to the innermost one.
 class Job {
  public:
-  // `progress` is None or is called with (stage, done, total); False ends the work.
+  // `progress` is None or is called with (stage, done, total) where that is new, and now and then; False ends the work.
   explicit Job(nb::handle progress);
   ~Job();
   Job(const Job&) = delete;
@@ -37,6 +38,8 @@ class Job {
   nb::handle progress_;
   Job* outer_;
   std::chrono::steady_clock::time_point next_look_;  // for signals
+  std::string stage_;                                // that was told last, and how far it was
+  int64_t done_ = -1;
   std::exception_ptr error_;
   bool ended_ = false;
 };
