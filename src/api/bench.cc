@@ -92,8 +92,8 @@ class Bandwidth {
     }
     memory_.emplace(backend.stream().threads, kBeyondCaches);
     buffer_.emplace(backend.stream().threads, static_cast<size_t>(touched));
-    measure();
   }
+  bool is_measured() const { return !beyond_.empty(); }
   void measure() {
     if (!memory_) return;
     beyond_.push_back(memory_->measure());
@@ -216,6 +216,7 @@ BenchReport bench(Engine& engine, const BenchOptions& options) {
       profile.report(report.rows.back().test, n, options.batch, &report.kernels);
     }
   }
+  if (!bandwidth.is_measured()) bandwidth.measure();  // prompts alone
   report.memory_bandwidth = bandwidth.memory();
   report.read_bandwidth = bandwidth.touched();
   return report;
