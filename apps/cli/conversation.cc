@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "input.h"
+
 namespace quamba2::cli {
 namespace {
 
@@ -158,11 +160,7 @@ void Conversation::save(const std::string& path) const {
 void Conversation::load(const std::string& path) {
   Point loaded;
   loaded.session = load_state_file(path);
-  try {
-    if (!loaded.session.ids.empty()) engine_.check_model_of(loaded.session);
-  } catch (const Error& e) {
-    throw e.within(path);
-  }
+  check_model_of(engine_, loaded.session, path);
   const auto note = loaded.session.notes.find("chat");
   if (note == loaded.session.notes.end()) no_conversation(path, "it holds a text that 'generate' wrote");
   try {

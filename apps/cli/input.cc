@@ -46,6 +46,14 @@ std::string read_input(const std::string& path, const std::string& option) {
   }
 }
 
+void check_model_of(const Engine& engine, const PausedText& paused, const std::string& path) {
+  try {
+    if (!paused.ids.empty()) engine.check_model_of(paused);
+  } catch (const Error& e) {
+    throw e.within(path);
+  }
+}
+
 bool exists(const std::string& path) {
   struct stat ignored{};
   return lstat(path.c_str(), &ignored) == 0;

@@ -4,10 +4,15 @@
 
 #include <string>
 
+#include "quamba2/engine.h"
+
 namespace quamba2::cli {
 
 // Throws Error{kModelFile} that names `option`, or Error{kInterrupted}.
 std::string read_input(const std::string& path, const std::string& option);
+
+// Throws Error{kUsage} that names the file where the paused text that it held is another model's. An empty text is anybody's.
+void check_model_of(const Engine& engine, const PausedText& paused, const std::string& path);
 
 // Does the path name something that is there?
 bool exists(const std::string& path);

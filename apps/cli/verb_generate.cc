@@ -23,17 +23,6 @@ struct GenerateArgs {
   SamplingOptions sampling;
 };
 
-const char* name_of(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kLength: return "length";
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kEndOfText: return "end_of_text";
-    case FinishReason::kCancelled: return "cancelled";
-    case FinishReason::kDeadline: return "deadline";
-  }
-  return "";
-}
-
 std::vector<std::string> all_prompts(const GenerateArgs& args) {
   std::vector<std::string> prompts = args.prompts;
   if (!args.file.empty()) {
@@ -137,11 +126,7 @@ int generate_in_session(Session& s, const GenerateArgs& args, const std::vector<
   if (!args.save_state.empty()) check_writable_place(args.save_state, "--save-state");
   Engine engine = Engine::load(args.model, engine_options(s.common));
   if (s.common.verbose) s.progress.note(engine.description());
-  try {
-    if (!session.ids.empty()) engine.check_model_of(session);
-  } catch (const Error& e) {
-    throw e.within(args.load_state);
-  }
+  check_model_of(engine, session, args.load_state);
   const std::string prompt = prompts.empty() ? "" : prompts[0];
   const bool begins = session.ids.empty();
   const std::vector<int32_t> ids = begins ? engine.encode_prompt(prompt) : engine.tokenizer().encode(prompt);

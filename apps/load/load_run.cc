@@ -216,6 +216,14 @@ class Run {
     return fmt::format("status {}{}", status, why);
   }
 
+  // A whole answer to a question without a body.
+  asio::awaitable<void> ask(Link* link, const Request& request, http::response<http::string_body>* response,
+                            error_code* ec) {
+    co_await connect(link, ec);
+    if (!*ec) co_await http::async_write(link->stream, request, with_error(*ec));
+    if (!*ec) co_await http::async_read(link->stream, link->buffer, *response, with_error(*ec));
+  }
+
   // Is the server alert while it works? Ends where the server has no such route.
   asio::awaitable<void> probe() {
     Link link(io_);
@@ -224,10 +232,8 @@ class Run {
     for (bool first = true;; first = false) {
       error_code ec;
       const double begin = now();
-      co_await connect(&link, &ec);
-      if (!ec) co_await http::async_write(link.stream, request, with_error(ec));
       http::response<http::string_body> response;
-      if (!ec) co_await http::async_read(link.stream, link.buffer, response, with_error(ec));
+      co_await ask(&link, request, &response, &ec);
       const bool good = !ec && response.result_int() == 200;
       if (!good && first) co_return;
       if (good) {
@@ -244,11 +250,9 @@ class Run {
   asio::awaitable<void> look_at_memory(size_t done) {
     Link link(io_);
     error_code ec;
-    co_await connect(&link, &ec);
     const Request request = make_request(options_.server, http::verb::get, "/metrics");
-    if (!ec) co_await http::async_write(link.stream, request, with_error(ec));
     http::response<http::string_body> response;
-    if (!ec) co_await http::async_read(link.stream, link.buffer, response, with_error(ec));
+    co_await ask(&link, request, &response, &ec);
     const size_t at = response.body().find("\nprocess_resident_memory_bytes ");
     if (at != std::string::npos)
       result_.memory.emplace_back(done, std::atof(response.body().c_str() + response.body().find(' ', at)));

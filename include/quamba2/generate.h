@@ -33,6 +33,7 @@ struct SamplingOptions {
 };
 
 enum class FinishReason { kLength, kStop, kEndOfText, kCancelled, kDeadline };
+const char* name_of(FinishReason reason);  // "length", "stop", "end_of_text", "cancelled", "deadline"
 
 struct Completion {
   std::vector<int32_t> prompt_ids, ids;

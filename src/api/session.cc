@@ -6,8 +6,8 @@
 #include <string>
 
 #include "api/tenant.h"
-#include "base/log.h"
 #include "quamba2/error.h"
+#include "runtime/generator.h"
 
 namespace quamba2 {
 
@@ -19,17 +19,11 @@ struct Session::Impl {
   void read(std::span<const int32_t> ids, const Piece& piece) {
     if (ids.empty()) return;
     Executor& executor = tenant.enter();
-    const auto most = static_cast<size_t>(executor.limits().max_tokens);
-    ProgressScope progress("reading the prompt", static_cast<int64_t>(ids.size()));
-    for (size_t at = 0; at < ids.size(); at += most) {
-      const size_t length = std::min(most, ids.size() - at);
-      const Segment segment{0, static_cast<int32_t>(length), 0};
-      executor.run(ids.subspan(at, length), {&segment, 1});
+    read_tokens(&executor, 0, ids, [&](size_t at, size_t length) {
       logits.clear();
       tokens += static_cast<int64_t>(length);
       piece(executor, at, length);
-      progress.advance(static_cast<int64_t>(length));
-    }
+    });
   }
 
   void keep_last(Executor& executor, size_t length) {

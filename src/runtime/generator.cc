@@ -24,7 +24,8 @@ bool take_update(Completion* out, size_t prompt, const TextSink& sink, Generatio
 
 }  // namespace
 
-int32_t read_tokens(Executor* executor, int32_t slot, std::span<const int32_t> ids) {
+int32_t read_tokens(Executor* executor, int32_t slot, std::span<const int32_t> ids,
+                    const std::function<void(size_t, size_t)>& on_call) {
   const auto step = static_cast<size_t>(executor->limits().max_tokens);
   size_t length = 0;
   ProgressScope progress("reading the prompt", static_cast<int64_t>(ids.size()));
@@ -32,6 +33,7 @@ int32_t read_tokens(Executor* executor, int32_t slot, std::span<const int32_t> i
     length = std::min(step, ids.size() - at);
     const Segment segment{0, static_cast<int32_t>(length), slot};
     executor->run(ids.subspan(at, length), {&segment, 1});
+    if (on_call) on_call(at, length);
     progress.advance(static_cast<int64_t>(length));
   }
   return static_cast<int32_t>(length) - 1;

@@ -2,6 +2,7 @@
 // Continues prompts: reads them in pieces, decodes them together, gives slots to waiting prompts as they come free.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -25,7 +26,9 @@ Completion resume(const GeneratorModel& model, PausedText* paused, std::span<con
                   const SamplingOptions& options, const TextSink& sink, GenerationTimes* times);
 
 // Reads a long run of tokens into one slot, cut as `generate` cuts prompts. The logits of the last token are left in the
-// executor: row index of it in the last call.
-int32_t read_tokens(Executor* executor, int32_t slot, std::span<const int32_t> ids);
+// executor: row index of it in the last call. `on_call` hears of each call of the model behind it: which ids it read, as
+// (first, count).
+int32_t read_tokens(Executor* executor, int32_t slot, std::span<const int32_t> ids,
+                    const std::function<void(size_t, size_t)>& on_call = {});
 
 }  // namespace quamba2

@@ -12,6 +12,17 @@ bool contains(const std::vector<int32_t>& ids, int32_t id) {
 
 }  // namespace
 
+const char* name_of(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kLength: return "length";
+    case FinishReason::kStop: return "stop";
+    case FinishReason::kEndOfText: return "end_of_text";
+    case FinishReason::kCancelled: return "cancelled";
+    case FinishReason::kDeadline: return "deadline";
+  }
+  return "";
+}
+
 GrowingText::GrowingText(const GeneratorModel& model, const SamplingOptions& options, const TextStart& start)
     : max_tokens_(options.max_tokens),
       goes_on_(start.goes_on),

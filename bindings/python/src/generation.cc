@@ -7,7 +7,6 @@
 
 #include "bindings.h"
 #include "quamba2/session.h"
-#include "sampling.h"
 #include "shared_engine.h"
 
 namespace quamba2::python {
@@ -37,7 +36,7 @@ void bind_generation(nb::module_& m) {
       .def_ro("usage", &GenerationUpdate::usage)
       .def_ro("finished", &GenerationUpdate::finished)
       .def_ro("end_token", &GenerationUpdate::end_token)
-      .def_prop_ro("finish_reason", [](const GenerationUpdate& u) { return finish_name(u.finish); });
+      .def_prop_ro("finish_reason", [](const GenerationUpdate& u) { return name_of(u.finish); });
   nb::class_<PyGeneration>(m, "Generation", "A text that grows as it is asked for.")
       .def(
           "next", [](PyGeneration& self) { return self.use([](Generation& text) { return text.next(); }); },
@@ -46,7 +45,7 @@ void bind_generation(nb::module_& m) {
       .def_ro("prompt_ids", &Completion::prompt_ids)
       .def_ro("ids", &Completion::ids)
       .def_ro("text", &Completion::text)
-      .def_prop_ro("finish_reason", [](const Completion& c) { return finish_name(c.finish); });
+      .def_prop_ro("finish_reason", [](const Completion& c) { return name_of(c.finish); });
 }
 
 }  // namespace quamba2::python

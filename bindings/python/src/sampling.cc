@@ -55,15 +55,4 @@ SamplingOptions sampling_options(const nb::dict& from) {
   return o;
 }
 
-const char* finish_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kLength: return "length";
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kEndOfText: return "end_of_text";
-    case FinishReason::kCancelled: return "cancelled";
-    case FinishReason::kDeadline: return "deadline";
-  }
-  return "length";
-}
-
 }  // namespace quamba2::python

@@ -13,6 +13,4 @@ namespace nb = nanobind;
 // From a dict of the members' names. Throws TypeError for names that are not known and values of other types.
 SamplingOptions sampling_options(const nb::dict& from);
 
-const char* finish_name(FinishReason reason);  // "length", "stop", "end_of_text", ...
-
 }  // namespace quamba2::python
