@@ -187,7 +187,9 @@ __device__ __forceinline__ void load_scales(const ManyRows& p, int32_t band, int
 struct InnerRange {
   int32_t begin, count;
 };
+template <bool kSplit>
 __device__ __forceinline__ InnerRange inner_range(const ManyRows& p) {
+  if constexpr (!kSplit) return {0, p.blocks};
   const int32_t rank = static_cast<int32_t>(blockIdx.z), begin = p.blocks * rank / p.splits;
   return {begin, p.blocks * (rank + 1) / p.splits - begin};
 }
@@ -299,8 +301,9 @@ __device__ __forceinline__ void store_four(const ManyRows& p, const ResultTarget
 }
 
 // Sums of four neighbouring weight rows; those of a split K are whole numbers that lie in the cluster's blocks.
+template <bool kSplit>
 __device__ __forceinline__ float4 four_sums(const ManyRows& p, const float* at) {
-  if (p.splits == 1) return *reinterpret_cast<const float4*>(at);
+  if constexpr (!kSplit) return *reinterpret_cast<const float4*>(at);
   int4 sum = cluster_load(at, 0);
   for (int rank = 1; rank < p.splits; ++rank) {
     const int4 more = cluster_load(at, rank);
@@ -311,7 +314,7 @@ __device__ __forceinline__ float4 four_sums(const ManyRows& p, const float* at) 
 }
 
 // Results [kTokens][kResultStride] in shared memory to their parts: lanes have four neighbouring weight rows for all tokens.
-template <WeightKind kKind>
+template <WeightKind kKind, bool kSplit>
 __device__ __forceinline__ void store_results(const ManyRows& p, const float* results, int32_t first_token,
                                               int tokens) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -334,16 +337,16 @@ __device__ __forceinline__ void store_results(const ManyRows& p, const float* re
     float4 sums[kBatch];
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
-      if (((begin + i) & (p.splits - 1)) != static_cast<int>(blockIdx.z))
+      if (kSplit && ((begin + i) & (p.splits - 1)) != static_cast<int>(blockIdx.z))
         continue;  // another block of the cluster stores it
-      sums[i] = four_sums(p, results + (warp + (begin + i) * 8) * kResultStride + lane * 4);
+      sums[i] = four_sums<kSplit>(p, results + (warp + (begin + i) * 8) * kResultStride + lane * 4);
     }
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
       const float x_scale = __shfl_sync(kAllLanes, scales, begin + i);
       const int t = warp + (begin + i) * 8;
-      if (t >= tokens || n >= p.weight.outputs || ((begin + i) & (p.splits - 1)) != static_cast<int>(blockIdx.z))
-        continue;
+      if (t >= tokens || n >= p.weight.outputs) continue;
+      if (kSplit && ((begin + i) & (p.splits - 1)) != static_cast<int>(blockIdx.z)) continue;
       const float y[4] = {fmaf(sums[i].x * x_scale, scale[0], bias[0]), fmaf(sums[i].y * x_scale, scale[1], bias[1]),
                           fmaf(sums[i].z * x_scale, scale[2], bias[2]), fmaf(sums[i].w * x_scale, scale[3], bias[3])};
       store_four(p, target, n, first_token + t, y);
@@ -353,7 +356,7 @@ __device__ __forceinline__ void store_results(const ManyRows& p, const float* re
 
 #endif
 
-template <WeightKind kKind, int kTokens>
+template <WeightKind kKind, int kTokens, bool kSplit>
 __global__ void __launch_bounds__(384, 1) linear_many_rows(const __grid_constant__ ManyRows p) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ uint4 shared_memory[];
@@ -369,7 +372,7 @@ __global__ void __launch_bounds__(384, 1) linear_many_rows(const __grid_constant
   wait_for_previous();
   constexpr int kHalves = kTokens / 128;
   const int group = threadIdx.x / 128;
-  const InnerRange inner = inner_range(p);
+  const InnerRange inner = inner_range<kSplit>(p);
   if (group == 2) {
     fewer_registers<40>();
     if (threadIdx.x == 256) produce<kKind, kTokens>(p, inner, stages, full, empty);
@@ -387,16 +390,15 @@ __global__ void __launch_bounds__(384, 1) linear_many_rows(const __grid_constant
 #pragma unroll
       for (int i = 0; i < 64; ++i) {
         const int row = group * 64 + warp * 16 + i % 4 / 2 * 8 + g, token = i / 4 * 8 + 2 * q + i % 2;
-        results[token * kResultStride + row] = splits_inner<kKind>() && p.splits > 1
-                                                   ? __int_as_float(static_cast<int>(d[h][i]))
-                                                   : static_cast<float>(d[h][i]);
+        results[token * kResultStride + row] =
+            kSplit ? __int_as_float(static_cast<int>(d[h][i])) : static_cast<float>(d[h][i]);
       }
       asm volatile("bar.sync 1, 256;" ::: "memory");
-      if (p.splits > 1) cluster_barrier();
+      if constexpr (kSplit) cluster_barrier();
       const int32_t begin = first_token + h * 128;
-      store_results<kKind>(p, results, begin, min(128, p.tokens - begin));
+      store_results<kKind, kSplit>(p, results, begin, min(128, p.tokens - begin));
     }
-    if (p.splits > 1) cluster_barrier();  // others still read what lies here
+    if constexpr (kSplit) cluster_barrier();  // others still read what lies here
   }
 #else
   __trap();  // run_linear asks for compute capability 9.0
@@ -419,12 +421,12 @@ size_t many_rows_scratch(const LinearArgs& args, int32_t) {
   return static_cast<size_t>(padded * (128 * many_block_count(kKind, args.weight.values.dim[1]) + 4));
 }
 
-template <WeightKind kKind, int kTokens>
+template <WeightKind kKind, int kTokens, bool kSplit>
 void launch_many_rows(const ManyRows& p, const Stream& stream) {
   static_assert(128 * kResultStride * 4 <= kManyStages * many_stage_bytes<kKind, kTokens>(),
                 "results must fit the ring");
   const dim3 grid((p.weight.outputs + kManyRows - 1) / kManyRows, (p.tokens + kTokens - 1) / kTokens, p.splits);
-  launch(linear_many_rows<kKind, kTokens>,
+  launch(linear_many_rows<kKind, kTokens, kSplit>,
          {grid, dim3(384), static_cast<size_t>(many_shared_bytes<kKind, kTokens>()), grid.z}, stream, p);
 }
 
@@ -444,13 +446,14 @@ void run_many_rows(const LinearArgs& args, const Stream& stream) {
   const TileRows rows = {p.x, tiled, up, p.tokens, p.padded_tokens, layout.inner, p.blocks};
   launch(tile_rows<kKind>, {dim3(p.tokens), dim3(256)}, stream, rows);
   p.splits = 1;
-  if (many_token_tile(layout.outputs, p.tokens, multiprocessors()) == 128) {
+  if (many_token_tile(layout.outputs, p.tokens, multiprocessors()) == 256)
+    return launch_many_rows<kKind, 256, false>(p, stream);
+  if constexpr (splits_inner<kKind>()) {
     const int32_t tiles = (layout.outputs + kManyRows - 1) / kManyRows * ((p.tokens + 127) / 128);
-    if (splits_inner<kKind>()) p.splits = many_splits(tiles, p.blocks, multiprocessors());
-    launch_many_rows<kKind, 128>(p, stream);
-  } else {
-    launch_many_rows<kKind, 256>(p, stream);
+    p.splits = many_splits(tiles, p.blocks, multiprocessors());
+    if (p.splits > 1) return launch_many_rows<kKind, 128, true>(p, stream);
   }
+  launch_many_rows<kKind, 128, false>(p, stream);
 }
 
 template <WeightKind kKind>
