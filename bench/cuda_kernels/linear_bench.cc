@@ -85,7 +85,7 @@ void bench_linear(const Ceilings& c, const std::string& filter) {
       const cuda::LinearLayout layout =
           cuda::linear_layout(kind.kind, shape.outputs, shape.inner, kind.group ? kind.group : shape.inner);
       const std::vector<const void*> weights = weights_of(layout);
-      for (const int32_t tokens : {1, 4, 8, 16, 64, 512, 2048}) {
+      for (const int32_t tokens : {1, 4, 8, 16, 32, 64, 128, 512, 2048}) {
         LinearArgs args = problem(kind, shape, tokens);
         const Kernel<LinearArgs>* row = nullptr;
         for (int32_t i = 0; i < rows.count && row == nullptr; ++i) {

@@ -86,6 +86,21 @@ TEST(LinearConfig, FewRowsCoverEveryOutputOnceAndFit) {
   }
 }
 
+TEST(LinearConfig, SplitsOfKFitTheDeviceAndHaveWork) {
+  for (int32_t tiles = 1; tiles < 200; ++tiles) {
+    for (int32_t k_blocks = 1; k_blocks < 70; ++k_blocks) {
+      const int splits = many_splits(tiles, k_blocks, 132);
+      EXPECT_TRUE(splits == 1 || splits == 2 || splits == 4 ||
+                  splits == 8);  // 16 rows of tokens a warp share out evenly
+      EXPECT_TRUE(splits == 1 || tiles * splits <= 132);
+      EXPECT_TRUE(splits == 1 || splits * 3 <= k_blocks);
+    }
+  }
+  EXPECT_EQ(many_splits(12, 24, 132), 8);  // 780m out_proj, 64 sequences
+  EXPECT_EQ(many_splits(51, 12, 132), 2);  // 780m in_proj
+  EXPECT_EQ(many_splits(27, 6, 132), 1);   // 130m in_proj
+}
+
 TEST(LinearConfig, RowsOfTokensStartOnOtherBanks) {
   for (WeightKind kind : kKinds) {
     for (int32_t tiles = 1; tiles < 100; ++tiles) {

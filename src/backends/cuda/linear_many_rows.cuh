@@ -87,6 +87,12 @@ __global__ void __launch_bounds__(256) tile_rows(const __grid_constant__ TileRow
   }
 }
 
+// Whether parts of K may be multiplied apart: sums of whole numbers are the same in any order.
+template <WeightKind kKind>
+constexpr bool splits_inner() {
+  return kKind == WeightKind::kI8 || kKind == WeightKind::kI4Ratio;
+}
+
 struct ManyRows {
   PreparedWeight weight;
   const char* tokens_tiled;
@@ -94,6 +100,7 @@ struct ManyRows {
   Numbers x;
   LinearParts out;
   int32_t tokens, padded_tokens, blocks;
+  int32_t splits;  // blocks of a cluster that share a tile of results, each with a part of K
 };
 
 constexpr int kManyStages = 4;
@@ -176,22 +183,33 @@ __device__ __forceinline__ void load_scales(const ManyRows& p, int32_t band, int
   }
 }
 
+// The blocks of K that this block of threads multiplies.
+struct InnerRange {
+  int32_t begin, count;
+};
+template <bool kSplit>
+__device__ __forceinline__ InnerRange inner_range(const ManyRows& p) {
+  if constexpr (!kSplit) return {0, p.blocks};
+  const int32_t rank = static_cast<int32_t>(blockIdx.z), begin = p.blocks * rank / p.splits;
+  return {begin, p.blocks * (rank + 1) / p.splits - begin};
+}
+
 // 128 threads: 64 weight rows times kHalves * 128 tokens.
 template <WeightKind kKind, int kHalves>
-__device__ __forceinline__ void consume(const ManyRows& p, int group, char* stages, uint64_t* full, uint64_t* empty,
-                                        typename SumType<kKind>::Type (&d)[kHalves][64]) {
+__device__ __forceinline__ void consume(const ManyRows& p, InnerRange inner, int group, char* stages, uint64_t* full,
+                                        uint64_t* empty, typename SumType<kKind>::Type (&d)[kHalves][64]) {
   constexpr int kStage = many_stage_bytes<kKind, kHalves * 128>(), kWeight = many_weight_bytes<kKind>();
   const int warp = threadIdx.x % 128 / 32, slot_band = group * 4 + warp;
   const int32_t band = min(static_cast<int32_t>(blockIdx.x) * (kManyRows / kBandRows) + slot_band, p.weight.bands - 1);
   uint32_t a[2][4][4], scales[2] = {0, 0}, next[2] = {0, 0};
-  load_scales<kKind>(p, band, 0, scales);
-  for (int32_t block = 0; block < p.blocks; block += 2) {
+  load_scales<kKind>(p, band, inner.begin, scales);
+  for (int32_t block = 0; block < inner.count; block += 2) {
 #pragma unroll
     for (int odd = 0; odd < 2; ++odd) {
       const int32_t now = block + odd;
-      if (now < p.blocks) {
+      if (now < inner.count) {
         const int stage = now % kManyStages;
-        if (now + 1 < p.blocks) load_scales<kKind>(p, band, now + 1, next);
+        if (now + 1 < inner.count) load_scales<kKind>(p, band, inner.begin + now + 1, next);
         wait_barrier(full + stage, now / kManyStages % 2);
         char* at = stages + stage * kStage;
         block_fragments<kKind>(at + kHalves * 128 * 128 + slot_band * kWeight, scales, a[odd]);
@@ -214,19 +232,23 @@ __device__ __forceinline__ void consume(const ManyRows& p, int group, char* stag
 }
 
 template <WeightKind kKind, int kTokens>
-__device__ __forceinline__ void produce(const ManyRows& p, char* stages, uint64_t* full, uint64_t* empty) {
+__device__ __forceinline__ void produce(const ManyRows& p, InnerRange inner, char* stages, uint64_t* full,
+                                        uint64_t* empty) {
   constexpr int kStage = many_stage_bytes<kKind, kTokens>(), kWeight = many_weight_bytes<kKind>();
   constexpr int kBands = kManyRows / kBandRows, kTiles = block_columns(kKind) / tile_columns(kKind);
-  const char* x = p.tokens_tiled + static_cast<int64_t>(blockIdx.y) * kTokens * 128;
-  for (int32_t block = 0; block < p.blocks; ++block) {
+  const int32_t first_token = static_cast<int32_t>(blockIdx.y) * kTokens;
+  const char* x = p.tokens_tiled + static_cast<int64_t>(first_token) * 128;
+  // Rows of no token are not copied: their sums are not stored.
+  const int32_t x_bytes = min(kTokens, p.tokens - first_token) * 128;
+  for (int32_t block = 0; block < inner.count; ++block) {
     const int stage = block % kManyStages;
     if (block >= kManyStages) wait_barrier(empty + stage, (block / kManyStages - 1) % 2);
     char* at = stages + stage * kStage;
-    arrive_expecting(full + stage, kStage);
-    copy_bulk(at, x + static_cast<int64_t>(block) * p.padded_tokens * 128, kTokens * 128, full + stage);
+    arrive_expecting(full + stage, kStage - kTokens * 128 + x_bytes);
+    copy_bulk(at, x + static_cast<int64_t>(inner.begin + block) * p.padded_tokens * 128, x_bytes, full + stage);
     for (int b = 0; b < kBands; ++b) {
       const int32_t band = min(static_cast<int32_t>(blockIdx.x) * kBands + b, p.weight.bands - 1);
-      const int64_t tile = static_cast<int64_t>(band) * p.weight.k_tiles + block * kTiles;
+      const int64_t tile = static_cast<int64_t>(band) * p.weight.k_tiles + (inner.begin + block) * kTiles;
       copy_bulk(at + kTokens * 128 + b * kWeight, p.weight.codes + tile * tile_bytes(kKind), kWeight, full + stage);
     }
   }
@@ -278,8 +300,21 @@ __device__ __forceinline__ void store_four(const ManyRows& p, const ResultTarget
   }
 }
 
+// Sums of four neighbouring weight rows; those of a split K are whole numbers that lie in the cluster's blocks.
+template <bool kSplit>
+__device__ __forceinline__ float4 four_sums(const ManyRows& p, const float* at) {
+  if constexpr (!kSplit) return *reinterpret_cast<const float4*>(at);
+  int4 sum = cluster_load(at, 0);
+  for (int rank = 1; rank < p.splits; ++rank) {
+    const int4 more = cluster_load(at, rank);
+    sum.x += more.x, sum.y += more.y, sum.z += more.z, sum.w += more.w;
+  }
+  return make_float4(static_cast<float>(sum.x), static_cast<float>(sum.y), static_cast<float>(sum.z),
+                     static_cast<float>(sum.w));
+}
+
 // Results [kTokens][kResultStride] in shared memory to their parts: lanes have four neighbouring weight rows for all tokens.
-template <WeightKind kKind>
+template <WeightKind kKind, bool kSplit>
 __device__ __forceinline__ void store_results(const ManyRows& p, const float* results, int32_t first_token,
                                               int tokens) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -302,13 +337,16 @@ __device__ __forceinline__ void store_results(const ManyRows& p, const float* re
     float4 sums[kBatch];
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
-      sums[i] = *reinterpret_cast<const float4*>(results + (warp + (begin + i) * 8) * kResultStride + lane * 4);
+      if (kSplit && ((begin + i) & (p.splits - 1)) != static_cast<int>(blockIdx.z))
+        continue;  // another block of the cluster stores it
+      sums[i] = four_sums<kSplit>(p, results + (warp + (begin + i) * 8) * kResultStride + lane * 4);
     }
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
       const float x_scale = __shfl_sync(kAllLanes, scales, begin + i);
       const int t = warp + (begin + i) * 8;
       if (t >= tokens || n >= p.weight.outputs) continue;
+      if (kSplit && ((begin + i) & (p.splits - 1)) != static_cast<int>(blockIdx.z)) continue;
       const float y[4] = {fmaf(sums[i].x * x_scale, scale[0], bias[0]), fmaf(sums[i].y * x_scale, scale[1], bias[1]),
                           fmaf(sums[i].z * x_scale, scale[2], bias[2]), fmaf(sums[i].w * x_scale, scale[3], bias[3])};
       store_four(p, target, n, first_token + t, y);
@@ -318,7 +356,7 @@ __device__ __forceinline__ void store_results(const ManyRows& p, const float* re
 
 #endif
 
-template <WeightKind kKind, int kTokens>
+template <WeightKind kKind, int kTokens, bool kSplit>
 __global__ void __launch_bounds__(384, 1) linear_many_rows(const __grid_constant__ ManyRows p) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ uint4 shared_memory[];
@@ -334,13 +372,14 @@ __global__ void __launch_bounds__(384, 1) linear_many_rows(const __grid_constant
   wait_for_previous();
   constexpr int kHalves = kTokens / 128;
   const int group = threadIdx.x / 128;
+  const InnerRange inner = inner_range<kSplit>(p);
   if (group == 2) {
     fewer_registers<40>();
-    if (threadIdx.x == 256) produce<kKind, kTokens>(p, stages, full, empty);
+    if (threadIdx.x == 256) produce<kKind, kTokens>(p, inner, stages, full, empty);
   } else {
     more_registers<232>();
     typename SumType<kKind>::Type d[kHalves][64];
-    consume<kKind, kHalves>(p, group, stages, full, empty, d);
+    consume<kKind, kHalves>(p, inner, group, stages, full, empty, d);
     // Results pass through shared memory, 128 tokens at a time.
     float* results = reinterpret_cast<float*>(stages);
     const int warp = threadIdx.x % 128 / 32, g = threadIdx.x % 32 / 4, q = threadIdx.x % 4;
@@ -351,12 +390,15 @@ __global__ void __launch_bounds__(384, 1) linear_many_rows(const __grid_constant
 #pragma unroll
       for (int i = 0; i < 64; ++i) {
         const int row = group * 64 + warp * 16 + i % 4 / 2 * 8 + g, token = i / 4 * 8 + 2 * q + i % 2;
-        results[token * kResultStride + row] = static_cast<float>(d[h][i]);
+        results[token * kResultStride + row] =
+            kSplit ? __int_as_float(static_cast<int>(d[h][i])) : static_cast<float>(d[h][i]);
       }
       asm volatile("bar.sync 1, 256;" ::: "memory");
+      if constexpr (kSplit) cluster_barrier();
       const int32_t begin = first_token + h * 128;
-      store_results<kKind>(p, results, begin, min(128, p.tokens - begin));
+      store_results<kKind, kSplit>(p, results, begin, min(128, p.tokens - begin));
     }
+    if constexpr (kSplit) cluster_barrier();  // others still read what lies here
   }
 #else
   __trap();  // run_linear asks for compute capability 9.0
@@ -379,13 +421,13 @@ size_t many_rows_scratch(const LinearArgs& args, int32_t) {
   return static_cast<size_t>(padded * (128 * many_block_count(kKind, args.weight.values.dim[1]) + 4));
 }
 
-template <WeightKind kKind, int kTokens>
+template <WeightKind kKind, int kTokens, bool kSplit>
 void launch_many_rows(const ManyRows& p, const Stream& stream) {
   static_assert(128 * kResultStride * 4 <= kManyStages * many_stage_bytes<kKind, kTokens>(),
                 "results must fit the ring");
-  const dim3 grid((p.weight.outputs + kManyRows - 1) / kManyRows, (p.tokens + kTokens - 1) / kTokens);
-  launch(linear_many_rows<kKind, kTokens>, {grid, dim3(384), static_cast<size_t>(many_shared_bytes<kKind, kTokens>())},
-         stream, p);
+  const dim3 grid((p.weight.outputs + kManyRows - 1) / kManyRows, (p.tokens + kTokens - 1) / kTokens, p.splits);
+  launch(linear_many_rows<kKind, kTokens, kSplit>,
+         {grid, dim3(384), static_cast<size_t>(many_shared_bytes<kKind, kTokens>()), grid.z}, stream, p);
 }
 
 template <WeightKind kKind>
@@ -403,10 +445,15 @@ void run_many_rows(const LinearArgs& args, const Stream& stream) {
   p.tokens_tiled = tiled, p.up = up;
   const TileRows rows = {p.x, tiled, up, p.tokens, p.padded_tokens, layout.inner, p.blocks};
   launch(tile_rows<kKind>, {dim3(p.tokens), dim3(256)}, stream, rows);
-  if (many_token_tile(layout.outputs, p.tokens, multiprocessors()) == 128)
-    launch_many_rows<kKind, 128>(p, stream);
-  else
-    launch_many_rows<kKind, 256>(p, stream);
+  p.splits = 1;
+  if (many_token_tile(layout.outputs, p.tokens, multiprocessors()) == 256)
+    return launch_many_rows<kKind, 256, false>(p, stream);
+  if constexpr (splits_inner<kKind>()) {
+    const int32_t tiles = (layout.outputs + kManyRows - 1) / kManyRows * ((p.tokens + 127) / 128);
+    p.splits = many_splits(tiles, p.blocks, multiprocessors());
+    if (p.splits > 1) return launch_many_rows<kKind, 128, true>(p, stream);
+  }
+  launch_many_rows<kKind, 128, false>(p, stream);
 }
 
 template <WeightKind kKind>

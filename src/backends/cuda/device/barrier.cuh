@@ -44,4 +44,22 @@ __device__ __forceinline__ void copy_bulk(void* shared, const void* from, uint32
                : "memory");
 }
 
+#if __CUDA_ARCH__ >= 900
+// All threads of a cluster that have not ended: what they wrote to shared memory before is seen after.
+__device__ __forceinline__ void cluster_barrier() {
+  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+}
+// Four words at the same place in the shared memory of block `rank` of the cluster.
+__device__ __forceinline__ int4 cluster_load(const void* shared, int rank) {
+  uint32_t at;
+  int4 v;
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(at) : "r"(shared_address(shared)), "r"(rank));
+  asm volatile("ld.shared::cluster.v4.s32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "r"(at)
+               : "memory");
+  return v;
+}
+#endif
+
 }  // namespace quamba2::cuda

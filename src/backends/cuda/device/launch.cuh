@@ -34,21 +34,25 @@ inline int multiprocessors() {
 struct LaunchShape {
   dim3 grid, block;
   size_t shared_bytes = 0;
+  unsigned cluster = 1;  // neighbours along z that see each other's shared memory (sm_90)
 };
 
 // The kernel must call wait_for_previous() in every thread before it reads or writes what other kernels write or read.
 template <class... Parameters, class... Values>
 void launch(void (*kernel)(Parameters...), LaunchShape shape, const Stream& stream, const Values&... values) {
-  cudaLaunchAttribute overlap;
-  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute attributes[2];
+  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim.x = 1, attributes[1].val.clusterDim.y = 1;
+  attributes[1].val.clusterDim.z = shape.cluster;
   cudaLaunchConfig_t config = {};
   config.gridDim = shape.grid;
   config.blockDim = shape.block;
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = static_cast<cudaStream_t>(stream.device);
-  config.attrs = &overlap;
-  config.numAttrs = compute_capability() >= 90 ? 1 : 0;
+  config.attrs = attributes;
+  config.numAttrs = compute_capability() < 90 ? 0 : shape.cluster > 1 ? 2 : 1;
   if (shape.shared_bytes > 48 * 1024) {
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes));
   }
