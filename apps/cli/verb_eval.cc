@@ -31,6 +31,7 @@ struct CompareArgs : EvalArgs {
 EngineOptions engine_of(Session& s, const EvalArgs& args) {
   EngineOptions options = engine_options(s.common);
   options.state_every = args.state_every;
+  options.max_tokens = 512;  // on every device: states are rounded once a call
   return options;
 }
 

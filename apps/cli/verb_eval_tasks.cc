@@ -128,7 +128,7 @@ int eval_tasks(Session& s, const TasksArgs& args) {
   const Model model = Model::from_pretrained(args.model);
   EngineOptions engine_of = engine_options(s.common);
   engine_of.max_sequences = slots_for(model);
-  engine_of.max_tokens = static_cast<int>(std::max<int64_t>(engine_of.max_tokens, options.chunk));
+  if (options.chunk > 0) engine_of.max_tokens = static_cast<int>(std::max<int64_t>(512, options.chunk));
   Engine engine(model, engine_of);
   const TaskReport report = evaluate_tasks(engine, options);
   if (s.common.json) {

@@ -23,8 +23,9 @@ struct EngineOptions {
   std::string device = "cpu";  // "cpu", "cuda:0" (a GPU, or cuda:1, ...), or "reference" (double precision, slow)
   int threads = 0;             // 0: all that this process may use
   int max_sequences = 1;       // sequences at a time
-  int max_tokens = 512;        // tokens of one call over all sequences; longer prompts are read in several
-  int state_every = 0;         // tokens between two roundings of quantized states; 0: once a call (1: as in generation)
+  int max_tokens = 0;   // tokens of one call over all sequences; longer prompts are read in several. 0: 512, on a
+                        // GPU 2,048, which fewer do not fill
+  int state_every = 0;  // tokens between two roundings of quantized states; 0: once a call (1: as in generation)
   std::string tokenizer = {};  // directory or file; empty: the model's own
 };
 
@@ -49,6 +50,7 @@ class Engine {
   int64_t vocab_size() const;  // ids that may be sampled
   int64_t table_rows() const;  // length of a row of logits, padding included
   int max_sequences() const;
+  int max_tokens() const;  // of one call
   int threads() const;
   std::string description() const;  // device, level, threads
   std::string explain() const;      // kernel of every node, and why better ones were refused

@@ -73,12 +73,13 @@ Engine::Engine(const Model& source, const EngineOptions& options) : impl_(std::m
     check_vocabulary(*impl_->tokenizer, rows, path);
     impl_->vocab_size = std::min(impl_->vocab_size, impl_->tokenizer->vocab_size());
   }
-  if (options.max_tokens < 1 || options.max_sequences < 1 || options.state_every < 0) {
+  if (options.max_tokens < 0 || options.max_sequences < 1 || options.state_every < 0) {
     throw Error(ErrorCode::kUsage, "engine options out of range", "",
-                "max_tokens and max_sequences are at least 1, state_every at least 0");
+                "max_sequences is at least 1, max_tokens and state_every at least 0");
   }
   PlanLimits limits;
-  limits.max_tokens = std::max(options.max_tokens, options.max_sequences);
+  const int tokens = options.max_tokens > 0 ? options.max_tokens : impl_->backend->usual_tokens();
+  limits.max_tokens = std::max(tokens, options.max_sequences);
   limits.max_selected = std::min(64, limits.max_tokens);
   limits.max_sequences = options.max_sequences;
   limits.state_every = options.state_every;
@@ -114,6 +115,7 @@ std::optional<ChatTemplate> Engine::chat_template(const std::string& name) const
 int64_t Engine::vocab_size() const { return impl_->vocab_size; }
 int64_t Engine::table_rows() const { return impl_->executor->table_rows(); }
 int Engine::max_sequences() const { return impl_->executor->limits().max_sequences; }
+int Engine::max_tokens() const { return impl_->executor->limits().max_tokens; }
 int Engine::threads() const { return impl_->backend->stream().threads; }
 std::string Engine::description() const { return impl_->backend->description(); }
 std::string Engine::explain() const { return quamba2::explain(impl_->executor->plan()); }

@@ -208,7 +208,7 @@ void check_room(const Device& device, size_t weights, size_t edges, size_t state
 
 }  // namespace
 
-void allocate(Plan* plan, DType float_type, size_t weight_bytes) {
+void allocate(Plan* plan, DType float_type, size_t weight_bytes, size_t scratch_bytes) {
   const Graph& graph = plan->graph;
   const ShapesOnly shapes(graph, plan->limits, float_type);
   const std::vector<Lifetime> lives = lifetimes(graph, plan->limits.keep_edges);
@@ -235,12 +235,13 @@ void allocate(Plan* plan, DType float_type, size_t weight_bytes) {
     state_offsets.push_back(total);
     total += aligned(plan->state_bytes.back() * static_cast<size_t>(plan->limits.max_sequences));
   }
-  if (plan->device) check_room(*plan->device, weight_bytes, edge_bytes, total);
+  if (plan->device) check_room(*plan->device, weight_bytes, edge_bytes + scratch_bytes, total);
   plan->ids = Storage(plan->device, static_cast<size_t>(plan->limits.max_tokens) * 4);
   plan->selected = Storage(plan->device, static_cast<size_t>(plan->limits.max_selected) * 4);
   if (plan->device)
     plan->segments = Storage(plan->device, static_cast<size_t>(plan->limits.max_sequences) * sizeof(Segment));
   plan->edge_memory = Storage(plan->device, edge_bytes);
+  plan->scratch = Storage(plan->device, scratch_bytes);
   auto* base = static_cast<char*>(plan->edge_memory.data());
   for (size_t e = 0; e < graph.edges.size(); ++e) {
     const EdgeId home = owner(graph, static_cast<EdgeId>(e));

@@ -24,9 +24,9 @@ class ShapesOnly : public Memory {
   DType float_type_;
 };
 
-// Fills the plan's memory: edges, states, ids, selected rows. Throws Error{kResource} where a device has less than that and
-// `weight_bytes` more free.
-void allocate(Plan* plan, DType float_type, size_t weight_bytes);
+// Fills the plan's memory: edges, states, ids, selected rows, scratch. Throws Error{kResource} where a device has less than
+// that and `weight_bytes` more free.
+void allocate(Plan* plan, DType float_type, size_t weight_bytes, size_t scratch_bytes);
 
 // Views into the memory that `allocate` made.
 class Allocated : public Memory {

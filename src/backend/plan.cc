@@ -236,12 +236,14 @@ std::unique_ptr<Plan> make_plan(const Graph& graph, const Backend& backend, cons
   plan->device = backend.device();
   const Stream stream = backend.stream();
   const size_t on_device = plan->device ? device_weight_bytes(*plan) : 0;
-  allocate(plan.get(), backend.float_type(), on_device);
-
-  const Allocated memory(*plan);
+  const ShapesOnly shapes(plan->graph, limits, backend.float_type());
   size_t scratch = 64;
-  for (Step& step : plan->steps) scratch = std::max(scratch, bind_step(*plan, memory, stream.threads, &step));
-  plan->scratch = Storage(plan->device, scratch);
+  for (Step& step : plan->steps) scratch = std::max(scratch, bind_step(*plan, shapes, stream.threads, &step));
+  allocate(plan.get(), backend.float_type(), on_device, scratch);
+  const Allocated memory(*plan);
+  for (Step& step : plan->steps) {
+    QUAMBA2_CHECK(bind_step(*plan, memory, stream.threads, &step) <= scratch, "scratch depends on addresses");
+  }
   if (plan->device) {
     upload_weights(plan.get(), stream, on_device);
     return plan;

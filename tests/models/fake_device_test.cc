@@ -5,6 +5,7 @@
 
 #include "api/load_model.h"
 #include "backends/cuda/cuda_backend.h"
+#include "quamba2/engine.h"
 #include "quamba2/error.h"
 #include "quant/pipeline.h"
 #include "quant/recipe.h"
@@ -113,6 +114,33 @@ TEST(FakeDevice, MemoryIsToldBeforeItIsTaken) {
   expect_says(text, "are needed (weights ");
   expect_says(text, "0.00 GB are free");
   EXPECT_EQ(api.calls["allocate"], 0);
+}
+
+// Scratch is part of what is told: with room for all but a part of it nothing is taken.
+TEST(FakeDevice, ScratchIsToldToo) {
+  const ModelData m = small_model("w8a8");
+  FakeDeviceApi api;
+  const auto backend = make_cuda_backend(api, 0, choose_fake);
+  const size_t before = api.used_bytes();
+  size_t needed = 0, scratch = 0;
+  {
+    const Executor executor(m.graph, backend, {.max_tokens = 4096});
+    scratch = executor.plan().scratch.size();
+    needed = api.used_bytes() - before;
+  }
+  ASSERT_GT(scratch, needed / 100) << "too little to tell";
+  const int taken = api.calls["allocate"];
+  api.total_bytes = before + needed - scratch / 2;
+  error_of([&] { Executor(m.graph, backend, {.max_tokens = 4096}); }, ErrorCode::kResource);
+  EXPECT_EQ(api.calls["allocate"], taken);
+}
+
+TEST(FakeDevice, CallsAreLongerThanOnTheCpu) {
+  FakeDeviceApi api;
+  EXPECT_EQ(make_cuda_backend(api, 0, choose_fake)->usual_tokens(), 2048);
+  EXPECT_EQ(make_cpu_backend(1)->usual_tokens(), 512);
+  const Engine engine = Engine::load(source_path("tests/golden/mamba2-hf"));
+  EXPECT_EQ(engine.max_tokens(), 512);
 }
 
 TEST(FakeDevice, MemoryThatIsGoneInTheMiddleIsGivenBack) {

@@ -55,7 +55,7 @@ class Quamba2LM(TemplateLM):
             threads=threads,
             tokenizer=tokenizer,
             batch=max(1, batch),
-            chunk=max(512, int(chunk)),
+            chunk=max(512, int(chunk)) if chunk else 0,
         )
         self.chunk = int(chunk)
         self.max_length = int(max_length)
