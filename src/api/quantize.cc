@@ -53,19 +53,10 @@ QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
     throw Error(ErrorCode::kUsage, "model is quantized already", model.name(), "its recipe is " + model.recipe(),
                 "quantize the original checkpoint");
   }
-  if (options.device == "reference") {
-    throw Error(ErrorCode::kUsage, "device cannot quantize", options.device, "it computes in doubles, models are f32",
-                "use --device cpu or cuda:0");
-  }
-  // Before text is read and a work directory begun: a device may be absent.
-  const std::shared_ptr<const Backend> host = make_backend("cpu", options.threads);
-  const std::shared_ptr<const Backend> runs =
-      options.device == "cpu" ? host : make_backend(options.device, options.threads);
   QuantizeReport report;
   report.model = source.name;
   report.recipe = options.recipe;
   report.preset = options.preset;
-  report.device = options.device;
   report.bytes_before = model.weight_bytes();
   PipelineOptions pipeline{options.stop_after, options.skip};
   const bool reads_text = needs_text(recipe, source, pipeline);
@@ -77,9 +68,8 @@ QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
         PartFiles(options.work_directory, job_text(options, model, reads_text), options.resume));
     pipeline.store = store.get();
   }
-  Calibration calibration(runs, std::move(windows), host);
+  Calibration calibration(make_backend("cpu", options.threads), std::move(windows));
   Artifact artifact = run_recipe(recipe, source, &calibration, pipeline, &report.passes);
-  report.peak_device_bytes = calibration.peak_device_bytes();
   model.data() = assemble(std::move(artifact), source.config, source.directory);
   report.bytes_after = model.weight_bytes();
   model.data().notes["quantization.json"] = to_json(report);

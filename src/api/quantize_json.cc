@@ -45,10 +45,6 @@ std::string to_json(const QuantizeReport& report) {
   out.set("preset", report.preset);
   out.set("bytes_before", static_cast<int64_t>(report.bytes_before));
   out.set("bytes_after", static_cast<int64_t>(report.bytes_after));
-  if (report.peak_device_bytes > 0) {
-    out.set("device", report.device);
-    out.set("peak_device_bytes", static_cast<int64_t>(report.peak_device_bytes));
-  }
   Json passes(Json::Array{});
   for (const PassReport& pass : report.passes) passes.push_back(describe(pass));
   out.set("passes", std::move(passes));

@@ -318,11 +318,6 @@ char* slot_address(const Plan& plan, size_t state, int32_t slot) {
 
 }  // namespace
 
-Operand Executor::state_operand(int32_t state) {
-  QUAMBA2_CHECK(state >= 0 && static_cast<size_t>(state) < plan_->states.size(), "there is no such state");
-  return downloaded(plan_->states[static_cast<size_t>(state)], &tap_bytes_);
-}
-
 void Executor::reset_state(int32_t slot) {
   QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
   for (size_t s = 0; s < plan_->states.size(); ++s)

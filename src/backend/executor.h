@@ -45,9 +45,6 @@ class Executor {
   const Backend& backend() const { return *backend_; }
   int32_t table_rows() const;  // V, padding included
 
-  // The numbers of a state (an index of the graph's) of all slots as they are now, in this process's memory: [slots, ...],
-  // valid until the next call.
-  Operand state_operand(int32_t state);
   // States of one slot, all layers.
   void reset_state(int32_t slot);
   size_t state_bytes() const;

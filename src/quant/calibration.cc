@@ -59,11 +59,8 @@ void turn_rows(std::vector<float>* rows, int64_t width, bool back) {
 
 }  // namespace
 
-Calibration::Calibration(std::shared_ptr<const Backend> backend, std::vector<std::vector<int32_t>> windows,
-                         std::shared_ptr<const Backend> host)
-    : backend_(std::move(backend)), host_(host ? std::move(host) : backend_), ids_(std::move(windows)) {
-  QUAMBA2_CHECK(!host_->device(), "sums of calibration are made in this process's memory");
-}
+Calibration::Calibration(std::shared_ptr<const Backend> backend, std::vector<std::vector<int32_t>> windows)
+    : backend_(std::move(backend)), ids_(std::move(windows)) {}
 
 int64_t Calibration::tokens() const {
   int64_t n = 0;
@@ -105,10 +102,7 @@ void Calibration::run(const Graph& part, int64_t piece, const Tap& tap, const Vi
 
 void Calibration::run(const Graph& part, const Rows& from, int64_t piece, const Tap& tap, const Visit& after) const {
   const auto most = static_cast<int32_t>(piece);
-  const Device* device = backend_->device();
-  const size_t before = device ? device->free_bytes() : 0;
   Executor executor(part, backend_, {.max_tokens = most, .max_selected = 1, .max_sequences = 1});
-  if (device) peak_device_bytes_ = std::max(peak_device_bytes_, before - std::min(before, device->free_bytes()));
   if (tap) executor.set_tap(tap);
   for (size_t w = 0; w < from.size(); ++w) {
     executor.reset_state(0);
@@ -153,7 +147,7 @@ Ranges Calibration::observe(const Graph& part, const Wanted& wanted) const {
     observer.see(id, rows_of(values, &buffer), values.values.dim[0]);
   };
   const Visit after = [&](Executor& executor, size_t w, int64_t first, int64_t count) {
-    for (int32_t s : wanted.states) observer.see_state(s, executor.state_operand(s));
+    for (int32_t s : wanted.states) observer.see_state(s, executor.plan().states[static_cast<size_t>(s)]);
     if (first + count == static_cast<int64_t>(ids_[w].size())) observer.end_window();
   };
   run(part, wanted.states.empty() ? kPiece : kStatePiece, tap, after);
@@ -163,7 +157,7 @@ Ranges Calibration::observe(const Graph& part, const Wanted& wanted) const {
 Hessian Calibration::hessian(const Graph& part, EdgeId edge) const {
   require_windows();
   Hessian out(part.edges[static_cast<size_t>(edge)].columns);
-  Dense dense(*host_);
+  Dense dense(*backend_);
   if (edge == part.input) {
     for (const auto& rows : stream_) out.add(&dense, rows.data(), static_cast<int64_t>(rows.size()) / width_);
     return out;

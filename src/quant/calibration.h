@@ -34,10 +34,7 @@ struct Wanted {
 class Calibration {
  public:
   // `windows` are token sequences, each read from a zero state. They may be empty where no pass asks for them.
-  // Parts run on `backend`, which may be a GPU's: it holds one part at a time, with buffers for 512 tokens. Sums over what it
-  // measured and the rounding of weights run on `host`, a back end of this process's memory; null: on `backend`, which then is one.
-  Calibration(std::shared_ptr<const Backend> backend, std::vector<std::vector<int32_t>> windows,
-              std::shared_ptr<const Backend> host = nullptr);
+  Calibration(std::shared_ptr<const Backend> backend, std::vector<std::vector<int32_t>> windows);
 
   // The stream behind the embedding.
   void start(const Weight& table);
@@ -69,10 +66,7 @@ class Calibration {
 
   bool empty() const { return ids_.empty(); }
   int64_t tokens() const;
-  const Backend& host() const { return *host_; }
-  // Most memory of the device that a part took, in bytes; 0 where there is no device. Other users of the device at that very
-  // moment are counted too.
-  size_t peak_device_bytes() const { return peak_device_bytes_; }
+  const Backend& backend() const { return *backend_; }
 
  private:
   using Visit = std::function<void(Executor& executor, size_t window, int64_t first, int64_t count)>;
@@ -83,13 +77,12 @@ class Calibration {
   Rows first_windows(size_t count) const;
   void require_windows() const;
 
-  std::shared_ptr<const Backend> backend_, host_;
+  std::shared_ptr<const Backend> backend_;
   std::vector<std::vector<int32_t>> ids_;
   Rows stream_;
   int64_t width_ = 0;
   bool rotated_ = false;
   std::function<void()> poll_;
-  mutable size_t peak_device_bytes_ = 0;
 };
 
 }  // namespace quamba2

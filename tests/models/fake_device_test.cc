@@ -105,38 +105,6 @@ TEST(FakeDevice, TapsSeeNumbersInThisProcess) {
   EXPECT_EQ(seen[0], seen[1]);
 }
 
-// Quantizes with calibration text read on `backend` and sums made on the CPU.
-ModelData quantized_on(const std::shared_ptr<const Backend>& backend, const std::string& recipe, bool paper,
-                       size_t* peak_bytes) {
-  const ModelData source = small_model();
-  const RecipeEntry& entry = find_recipe(recipe);
-  RecipeOptions options;
-  if (paper) options.ingredients = entry.paper;
-  Calibration calibration(backend, {random_ids(96, source.vocab_size, 1), random_ids(33, source.vocab_size, 2)},
-                          make_cpu_backend(1, cpu_table("scalar")));
-  Artifact artifact = run_recipe(entry.make(options, source), source, &calibration, {});
-  *peak_bytes = calibration.peak_device_bytes();
-  return assemble(std::move(artifact), source.config, source.directory);
-}
-
-// Edges, states (static scales of the paper's preset) and inputs of linears are read back from the device: the same codes.
-TEST(FakeDevice, QuantizesAsTheCpuDoes) {
-  for (const bool paper : {false, true}) {
-    for (const char* recipe : {"w4a16", "w8a8", "w4a8"}) {
-      FakeDeviceApi api;
-      size_t peak = 0, none = 0;
-      const ModelData got = quantized_on(make_cuda_backend(api, 0, choose_fake), recipe, paper, &peak);
-      const ModelData want = quantized_on(make_cpu_backend(1, cpu_table("scalar")), recipe, paper, &none);
-      const auto run = [](const ModelData& m) { return run_model(m, make_cpu_backend(1, cpu_table("scalar"))); };
-      EXPECT_EQ(run(got), run(want)) << recipe << paper;
-      EXPECT_GT(peak, 0u) << recipe;
-      EXPECT_LT(peak, api.total_bytes);
-      EXPECT_EQ(none, 0u);
-      EXPECT_EQ(api.live_blocks(), 0u) << recipe << ": not all was given back";
-    }
-  }
-}
-
 TEST(FakeDevice, MemoryIsToldBeforeItIsTaken) {
   const ModelData m = small_model();
   FakeDeviceApi api;

@@ -14,7 +14,7 @@ Pass encode_weights(ScaleChoice choice) {
       if (weight.format.levels > 0) continue;
       const std::vector<Axis> axes = weight.axes;
       weight = encode_weight(weight.name, weight.values.shape(), decode_weight(weight), format, choice,
-                             context.calibration.host().stream());
+                             context.calibration.backend().stream());
       weight.axes = axes;
       ++encoded;
     }

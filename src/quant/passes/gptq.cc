@@ -19,7 +19,7 @@ std::string percent(double v) {
 }
 
 void round_linears(QuantPart& part, PassContext& context, const GptqPassOptions& options) {
-  Dense dense(context.calibration.host());
+  Dense dense(context.calibration.backend());
   for (size_t i = 0; i < part.graph.nodes.size(); ++i) {
     const Node node = part.graph.nodes[i];
     if (node.op != Op::kLinear) continue;
