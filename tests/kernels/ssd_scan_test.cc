@@ -107,6 +107,24 @@ TEST(SsdScan, ChunksOfModelsMatchTheReference) {
   check_all(problems, 9400);
 }
 
+// A GPU shares out a head among fewer blocks where there are many.
+TEST(SsdScan, ChunksOfManyHeadsMatchTheReference) {
+  std::vector<ScanProblem> problems;
+  for (const int kind : {0, 1, 2, 3}) {
+    ScanProblem p;
+    p.heads = 80, p.width = 64, p.states = 128, p.groups = 2;
+    p.segments = {{0, 17, 1}, {17, 130, 3}};
+    if (kind == 1) p.state.storage = DType::kF16;
+    if (kind >= 2) p.state.storage = DType::kI8, p.state.grain = Grain::kColumn, p.state.dynamic = true;
+    if (kind == 3) {
+      p.x.storage = p.bc.storage = p.dt.storage = p.out.storage = DType::kI8;
+      p.x.grain = p.bc.grain = p.out.grain = Grain::kColumn, p.a_log = 4;
+    }
+    problems.push_back(p);
+  }
+  check_all(problems, 9500);
+}
+
 TEST(SsdScan, VariantsOfChunksMatchTheReference) {
   ScanProblem base;
   base.heads = 4, base.width = 64, base.states = 64, base.groups = 2;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ssd_scan in chunks (ssd_scan_chunked.cu), second kernel: the states, chunk after chunk. Two blocks share a head of a segment;
-// each has half of its states with all 64 channels or, where a channel's codes depend on one another (dynamic scales), all states
-// of half of its channels. Eight warps hold the state in registers; fragments of B come from where ssd_prepare has put them, four
+// ssd_scan in chunks (ssd_scan_chunked.cu), second kernel: the states, chunk after chunk. kShares blocks share a head of a segment;
+// each has a part of its states with all 64 channels or, where a channel's codes depend on one another (dynamic scales), all states
+// of a part of its channels. Two, or four where heads are too few for the GPU. Eight warps hold the state in registers; fragments of B come from where ssd_prepare has put them, four
 // steps ahead, x by its weights passes through shared memory.
 #include "backends/cuda/ssd_scan_chunks.cuh"
 
@@ -9,31 +9,32 @@ namespace quamba2::cuda {
 namespace {
 
 // What a block has of a head, and a warp of that: 16 states, kPairs times 16 channels.
-template <int kStates, bool kSplitStates>
+template <int kStates, bool kSplitStates, int kShares>
 struct StateShare {
-  static constexpr int kRowTiles = kSplitStates ? kStates / 32 : kStates / 16;
-  static constexpr int kChannels = kSplitStates ? kWidth : kWidth / 2;
+  static constexpr int kRowTiles = kSplitStates ? kStates / 16 / kShares : kStates / 16;
+  static constexpr int kChannels = kSplitStates ? kWidth : kWidth / kShares;
   static constexpr int kAcross = kChunkThreads / 32 / kRowTiles, kPairs = kChannels / 16 / kAcross;
   static constexpr int kStride = kChannels + 8;
   using Rows = SplitTile<kChunk, kStride>;
+  static_assert(kPairs > 0, "every warp has a part");
 
-  __device__ __forceinline__ static int first_state() { return kSplitStates ? blockIdx.y * (kStates / 2) : 0; }
-  __device__ __forceinline__ static int first_channel() { return kSplitStates ? 0 : blockIdx.y * (kWidth / 2); }
+  __device__ __forceinline__ static int first_state() { return kSplitStates ? blockIdx.y * (kStates / kShares) : 0; }
+  __device__ __forceinline__ static int first_channel() { return kSplitStates ? 0 : blockIdx.y * (kWidth / kShares); }
   __device__ __forceinline__ static int row() { return first_state() + threadIdx.x / 32 % kRowTiles * 16; }
   __device__ __forceinline__ static int column() { return threadIdx.x / 32 / kRowTiles * 16 * kPairs; }
 };
 
-template <int kStates, bool kSplitStates>
+template <int kStates, bool kSplitStates, int kShares>
 struct StatesShared {
-  using Share = StateShare<kStates, kSplitStates>;
-  alignas(16) unsigned char x[2][Share::Rows::kBytes];           // by their weights
-  float numbers[kSplitStates ? 1 : kStates * (kWidth / 2 + 1)];  // of a state that is encoded
+  using Share = StateShare<kStates, kSplitStates, kShares>;
+  alignas(16) unsigned char x[2][Share::Rows::kBytes];                 // by their weights
+  float numbers[kSplitStates ? 1 : kStates * (Share::kChannels + 1)];  // of a state that is encoded
 };
 
 // A warp's part of the state.
-template <int kStates, bool kSplitStates>
+template <int kStates, bool kSplitStates, int kShares>
 struct WarpState {
-  using Share = StateShare<kStates, kSplitStates>;
+  using Share = StateShare<kStates, kSplitStates, kShares>;
   float v[Share::kPairs][2][4];
 
   // f(state, channel of the block, number)
@@ -64,10 +65,10 @@ struct WarpState {
   // All threads of the block.
   __device__ __forceinline__ void store(const HeadState& stored, float* numbers) {
     if constexpr (!kSplitStates) {
-      constexpr int kStride = kWidth / 2 + 1;
+      constexpr int kStride = Share::kChannels + 1;
       each([&](int n, int p, float& number) { numbers[n * kStride + p] = number; });
       __syncthreads();
-      if (threadIdx.x < kWidth / 2) {
+      if (threadIdx.x < Share::kChannels) {
         encode_channel(stored, kStates, Share::first_channel() + static_cast<int>(threadIdx.x),
                        [&](int64_t n) { return numbers[n * kStride + threadIdx.x]; });
       }
@@ -99,10 +100,10 @@ struct Ahead {
   }
 };
 
-template <bool kCodes, int kStates, bool kSplitStates>
+template <bool kCodes, int kStates, bool kSplitStates, int kShares>
 __global__ void __launch_bounds__(kChunkThreads, 2)
     ssd_chunk_states(const __grid_constant__ SsdScan s, const __grid_constant__ ChunkMemory<kStates> memory) {
-  using Share = StateShare<kStates, kSplitStates>;
+  using Share = StateShare<kStates, kSplitStates, kShares>;
   using Inputs = ThreadInputs<kCodes, Share::kChannels>;
   extern __shared__ uint4 shared_memory[];
   let_next_start();
@@ -117,7 +118,7 @@ __global__ void __launch_bounds__(kChunkThreads, 2)
   const ChunkTiles<kStates>* tiles = memory.tiles + number * s.groups + group;
   const ChunkSteps* steps = memory.steps + number * s.heads + h;
   ChunkState<kStates>* kept = memory.states + number * s.heads + h;
-  auto* m = reinterpret_cast<StatesShared<kStates, kSplitStates>*>(shared_memory);
+  auto* m = reinterpret_cast<StatesShared<kStates, kSplitStates, kShares>*>(shared_memory);
 
   const int row_tile = Share::row() / 16, g = threadIdx.x % 32 / 4;
   float b_scale[2] = {1, 1}, c_scale[2] = {1, 1};  // of a thread's states
@@ -129,7 +130,7 @@ __global__ void __launch_bounds__(kChunkThreads, 2)
     }
   }
   const HeadState stored(s.state, segment.slot, h);
-  WarpState<kStates, kSplitStates> state;
+  WarpState<kStates, kSplitStates, kShares> state;
   state.load(stored);
   Inputs inputs;
   inputs.begin(s.x, head_column);
@@ -194,11 +195,23 @@ __global__ void __launch_bounds__(kChunkThreads, 2)
   }
 }
 
-template <bool kCodes, int kStates, bool kSplitStates>
+template <bool kCodes, int kStates, bool kSplitStates, int kShares>
 void launch_states(const SsdScan& s, const ChunkMemory<kStates>& memory, const Stream& stream) {
-  const LaunchShape shape = {dim3(static_cast<unsigned>(s.heads), 2, static_cast<unsigned>(s.segment_count)),
-                             dim3(kChunkThreads), sizeof(StatesShared<kStates, kSplitStates>)};
-  launch(ssd_chunk_states<kCodes, kStates, kSplitStates>, shape, stream, s, memory);
+  const LaunchShape shape = {dim3(static_cast<unsigned>(s.heads), kShares, static_cast<unsigned>(s.segment_count)),
+                             dim3(kChunkThreads), sizeof(StatesShared<kStates, kSplitStates, kShares>)};
+  launch(ssd_chunk_states<kCodes, kStates, kSplitStates, kShares>, shape, stream, s, memory);
+}
+
+template <bool kCodes, int kStates, bool kSplitStates>
+void launch_shares(const SsdScan& s, const ChunkMemory<kStates>& memory, const Stream& stream) {
+  if constexpr (kStates == 128) {
+    // A block goes through its chunks one after the other: more blocks of less work fill a GPU that two a head do not.
+    if (int64_t{2} * s.heads * s.segment_count < multiprocessors()) {
+      launch_states<kCodes, kStates, kSplitStates, 4>(s, memory, stream);
+      return;
+    }
+  }
+  launch_states<kCodes, kStates, kSplitStates, 2>(s, memory, stream);
 }
 
 }  // namespace
@@ -207,11 +220,11 @@ template <int kStates>
 void launch_chunk_states(const SsdScan& s, const ChunkMemory<kStates>& memory, bool codes, const Stream& stream) {
   const bool split_states = s.state.kind != StateKind::kDynamic;
   if (codes)
-    split_states ? launch_states<true, kStates, true>(s, memory, stream)
-                 : launch_states<true, kStates, false>(s, memory, stream);
+    split_states ? launch_shares<true, kStates, true>(s, memory, stream)
+                 : launch_shares<true, kStates, false>(s, memory, stream);
   else
-    split_states ? launch_states<false, kStates, true>(s, memory, stream)
-                 : launch_states<false, kStates, false>(s, memory, stream);
+    split_states ? launch_shares<false, kStates, true>(s, memory, stream)
+                 : launch_shares<false, kStates, false>(s, memory, stream);
 }
 
 template void launch_chunk_states<64>(const SsdScan&, const ChunkMemory<64>&, bool, const Stream&);
