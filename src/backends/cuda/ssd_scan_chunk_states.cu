@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// ssd_scan in chunks (ssd_scan_chunked.cu), second kernel: the states, chunk after chunk. kShares blocks share a head of a segment;
-// each has a part of its states with all 64 channels or, where a channel's codes depend on one another (dynamic scales), all states
-// of a part of its channels. Two, or four where heads are too few for the GPU. Eight warps hold the state in registers; fragments of B come from where ssd_prepare has put them, four
-// steps ahead, x by its weights passes through shared memory.
+// ssd_scan in chunks (ssd_scan_chunked.cu), second kernel: the states, chunk after chunk. kShares blocks share a head of a
+// segment: two, or four where heads are too few for the GPU. Each has a part of its states with all 64 channels or, where a
+// channel's codes depend on one another (dynamic scales), all states of a part of its channels. Eight warps hold the state in
+// registers; fragments of B come from where ssd_prepare has put them, four steps ahead, x by its weights passes through
+// shared memory.
 #include "backends/cuda/ssd_scan_chunks.cuh"
 
 namespace quamba2::cuda {
