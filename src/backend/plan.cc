@@ -158,18 +158,22 @@ void select_kernels(const Backend& backend, Plan* plan) {
   }
 }
 
-// Binds a chosen step to memory and sizes the scratch it asks for.
-size_t bind_step(const Plan& plan, const Memory& memory, int32_t threads, Step* step) {
+// Binds a chosen step to memory.
+void bind_step(const Plan& plan, const Memory& memory, Step* step) {
   const Node& node = plan.graph.nodes[static_cast<size_t>(step->node)];
   step->rows = plan.graph.edges[static_cast<size_t>(node.output)].rows;
   step->args = bind(plan.graph, node, memory);
+}
+
+// What the kernel of a step asks for; shapes are enough.
+size_t scratch_bytes(const Step& step, int32_t threads) {
   return std::visit(
       [&](const auto& args) -> size_t {
         using Args = std::decay_t<decltype(args)>;
-        const auto* row = static_cast<const Kernel<Args>*>(step->row);
+        const auto* row = static_cast<const Kernel<Args>*>(step.row);
         return row->scratch_bytes ? row->scratch_bytes(args, threads) : 0;
       },
-      step->args);
+      step.args);
 }
 
 template <class Args>
@@ -236,13 +240,13 @@ std::unique_ptr<Plan> make_plan(const Graph& graph, const Backend& backend, cons
   plan->device = backend.device();
   const Stream stream = backend.stream();
   const size_t on_device = plan->device ? device_weight_bytes(*plan) : 0;
-  const ShapesOnly shapes(plan->graph, limits, backend.float_type());
   size_t scratch = 64;
-  for (Step& step : plan->steps) scratch = std::max(scratch, bind_step(*plan, shapes, stream.threads, &step));
+  for (const Step& step : plan->steps) scratch = std::max(scratch, scratch_bytes(step, stream.threads));
   allocate(plan.get(), backend.float_type(), on_device, scratch);
   const Allocated memory(*plan);
   for (Step& step : plan->steps) {
-    QUAMBA2_CHECK(bind_step(*plan, memory, stream.threads, &step) <= scratch, "scratch depends on addresses");
+    bind_step(*plan, memory, &step);
+    QUAMBA2_CHECK(scratch_bytes(step, stream.threads) <= scratch, "scratch depends on addresses");
   }
   if (plan->device) {
     upload_weights(plan.get(), stream, on_device);

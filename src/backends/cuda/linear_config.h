@@ -70,12 +70,17 @@ constexpr FewRowsShape few_rows_shape(const LinearLayout& l, int32_t tokens, int
 // Up to how many tokens linear_few_rows is the faster one (measured on an H100).
 constexpr int32_t most_few_tokens(WeightKind kind) { return multiplies_codes(kind) ? 16 : 8; }
 
+// Tiles of results of linear_many_rows: 128 weight rows by `token_tile` tokens.
+constexpr int32_t many_tiles(int32_t outputs, int32_t tokens, int32_t token_tile) {
+  return (outputs + 127) / 128 * ((tokens + token_tile - 1) / token_tile);
+}
+
 // How many tokens a block of linear_many_rows takes, 128 or 256: 256 multiplies faster, unless its blocks leave more of the
 // device idle in their last round.
 constexpr int many_token_tile(int32_t outputs, int32_t tokens, int32_t multiprocessors) {
-  const int64_t rows = (outputs + 127) / 128, m = multiprocessors;
-  const int64_t rounds_128 = (rows * ((tokens + 127) / 128) + m - 1) / m,
-                rounds_256 = (rows * ((tokens + 255) / 256) + m - 1) / m;
+  const int64_t m = multiprocessors;
+  const int64_t rounds_128 = (many_tiles(outputs, tokens, 128) + m - 1) / m,
+                rounds_256 = (many_tiles(outputs, tokens, 256) + m - 1) / m;
   return rounds_128 * 11 < rounds_256 * 20 ? 128 : 256;
 }
 

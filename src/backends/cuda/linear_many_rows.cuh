@@ -331,22 +331,22 @@ __device__ __forceinline__ void store_results(const ManyRows& p, const float* re
   // A lane keeps the scale of one of the warp's sixteen tokens.
   const int own = min(warp + lane % 16 * 8, tokens - 1);
   const float scales = multiplies_codes(kKind) ? scale_of(p.x, first_token + own, 0) : p.up[first_token + own];
+  // Of a warp's sixteen tokens, those that another block of the cluster stores.
+  const auto is_others = [&](int i) { return kSplit && (i & (p.splits - 1)) != static_cast<int>(blockIdx.z); };
   constexpr int kBatch = 4;  // tokens whose sums are read together
 #pragma unroll
   for (int begin = 0; begin < 16; begin += kBatch) {
     float4 sums[kBatch];
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
-      if (kSplit && ((begin + i) & (p.splits - 1)) != static_cast<int>(blockIdx.z))
-        continue;  // another block of the cluster stores it
+      if (is_others(begin + i)) continue;
       sums[i] = four_sums<kSplit>(p, results + (warp + (begin + i) * 8) * kResultStride + lane * 4);
     }
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
       const float x_scale = __shfl_sync(kAllLanes, scales, begin + i);
       const int t = warp + (begin + i) * 8;
-      if (t >= tokens || n >= p.weight.outputs) continue;
-      if (kSplit && ((begin + i) & (p.splits - 1)) != static_cast<int>(blockIdx.z)) continue;
+      if (t >= tokens || n >= p.weight.outputs || is_others(begin + i)) continue;
       const float y[4] = {fmaf(sums[i].x * x_scale, scale[0], bias[0]), fmaf(sums[i].y * x_scale, scale[1], bias[1]),
                           fmaf(sums[i].z * x_scale, scale[2], bias[2]), fmaf(sums[i].w * x_scale, scale[3], bias[3])};
       store_four(p, target, n, first_token + t, y);
@@ -449,8 +449,7 @@ void run_many_rows(const LinearArgs& args, const Stream& stream) {
   if (many_token_tile(layout.outputs, p.tokens, multiprocessors()) == 256)
     return launch_many_rows<kKind, 256, false>(p, stream);
   if constexpr (splits_inner<kKind>()) {
-    const int32_t tiles = (layout.outputs + kManyRows - 1) / kManyRows * ((p.tokens + 127) / 128);
-    p.splits = many_splits(tiles, p.blocks, multiprocessors());
+    p.splits = many_splits(many_tiles(layout.outputs, p.tokens, 128), p.blocks, multiprocessors());
     if (p.splits > 1) return launch_many_rows<kKind, 128, true>(p, stream);
   }
   launch_many_rows<kKind, 128, false>(p, stream);
