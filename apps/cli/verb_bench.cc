@@ -19,7 +19,7 @@ namespace {
 struct BenchArgs {
   std::string model, prompts = "512", generations = "128", batches = "1", threads, format = "md";
   int repetitions = 5;
-  bool no_warm_up = false, profile = false;
+  bool no_warm_up = false, profile = false, logits = false;
   RandomModelOptions random = {.shape = ""};
   QuantizeOptions quantize = {.recipe = ""};
 };
@@ -155,6 +155,7 @@ int bench_verb(Session& s, const BenchArgs& args) {
   options.repetitions = args.repetitions;
   options.warm_up = !args.no_warm_up;
   options.profile = args.profile;
+  options.logits = args.logits;
   const std::vector<int64_t> batches = without_zero(parse_number_list(args.batches, "--batch"));
   const std::vector<int64_t> threads = args.threads.empty() ? std::vector<int64_t>{thread_count(s.common)}
                                                             : parse_number_list(args.threads, "--threads");
@@ -208,6 +209,10 @@ void add_bench_verb(Program* program) {
   at_least(verb->add_option("-r,--repetitions", args->repetitions, "times that each test runs (default 5)"), 1);
   one_of(verb->add_option("-o,--format", args->format, "of the output (default md)"), {"md", "csv", "json", "jsonl"});
   verb->add_flag("--profile", args->profile, "one more run of each test, timed kernel by kernel (table only)");
+  verb->add_flag(
+      "--logits", args->logits,
+      "decode: bring all logits to the host, as penalties and logprobs need (default on a GPU: it chooses the "
+      "likeliest tokens and reads them next)");
   verb->add_flag("--no-warmup", args->no_warm_up, "measure the first run too");
   verb->footer(
       "Example:\n  quamba2 bench mamba2-130m-w4a16 -p 128,512 -n 128 -t 1,2\n\n"

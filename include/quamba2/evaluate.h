@@ -70,7 +70,10 @@ struct BenchOptions {
   std::vector<int64_t> generations = {128};  // tg tests
   int repetitions = 5;
   bool warm_up = true;
-  int batch = 1;         // sequences decoded together
+  int batch = 1;  // sequences decoded together
+  // Decode with every row of logits brought to this process, as log-probabilities and penalties need them, and given tokens. Else
+  // a GPU chooses the likeliest tokens itself and reads them next. On the CPU both are the same: logits, given tokens.
+  bool logits = false;
   bool profile = false;  // one more run of each test, timed kernel by kernel
 };
 

@@ -40,23 +40,52 @@ void read_prompt(Executor* executor, const std::vector<int32_t>& ids) {
   executor->logits({&row, 1});
 }
 
-// Decodes `steps` tokens of each of `batch` sequences.
-void decode(Executor* executor, const std::vector<int32_t>& ids, int64_t steps, int batch) {
-  std::vector<Segment> segments;
-  std::vector<int32_t> rows, step_ids(static_cast<size_t>(batch));
-  for (int32_t b = 0; b < batch; ++b) {
-    segments.push_back({b, 1, b});
-    rows.push_back(b);
-  }
-  const auto most = static_cast<size_t>(executor->limits().max_selected);
-  for (int64_t t = 0; t < steps; ++t) {
-    for (size_t b = 0; b < step_ids.size(); ++b) step_ids[b] = ids[(static_cast<size_t>(t) + b) % ids.size()];
-    executor->run(step_ids, segments);
-    for (size_t first = 0; first < rows.size(); first += most) {
-      executor->logits({rows.data() + first, std::min(most, rows.size() - first)});
+// A token of each of some sequences, again and again.
+class Decoder {
+ public:
+  Decoder(Executor* executor, const std::vector<int32_t>& ids, int64_t vocab_size, const BenchOptions& options)
+      : executor_(executor), ids_(ids), chooses_(executor->can_choose() && !options.logits) {
+    for (int32_t b = 0; b < options.batch; ++b) {
+      segments_.push_back({b, 1, b});
+      rows_.push_back(b);
+      TokenRule greedy;
+      greedy.vocabulary = static_cast<int32_t>(vocab_size);
+      rules_.push_back(greedy);
     }
+    next_.resize(rows_.size());
+    chooses_ = chooses_ && rows_.size() <= most();
   }
-}
+
+  void run(int64_t steps) {
+    for (int64_t t = 0; t < steps; ++t) chooses_ ? choose(t) : bring_logits(t);
+    while (executor_->untaken() > 0) executor_->take_chosen();
+  }
+
+ private:
+  size_t most() const { return static_cast<size_t>(executor_->limits().max_selected); }
+
+  // The device chooses the likeliest tokens and reads them next; they are known here one step later.
+  void choose(int64_t t) {
+    for (size_t b = 0; b < next_.size(); ++b) next_[b] = t == 0 ? ids_[b % ids_.size()] : -1 - static_cast<int32_t>(b);
+    executor_->run_and_choose(next_, segments_, rows_, rules_);
+    if (t > 0) executor_->take_chosen();
+  }
+
+  // Logits come here, and nobody looks at them: tokens are given.
+  void bring_logits(int64_t t) {
+    for (size_t b = 0; b < next_.size(); ++b) next_[b] = ids_[(static_cast<size_t>(t) + b) % ids_.size()];
+    executor_->run(next_, segments_);
+    for (size_t first = 0; first < rows_.size(); first += most())
+      executor_->logits({rows_.data() + first, std::min(most(), rows_.size() - first)});
+  }
+
+  Executor* executor_;
+  const std::vector<int32_t>& ids_;
+  bool chooses_;
+  std::vector<Segment> segments_;
+  std::vector<int32_t> rows_, next_;
+  std::vector<TokenRule> rules_;
+};
 
 // A large copy, counting bytes that are read and bytes that are written.
 double measure_copy_bandwidth(Device* device) {
@@ -202,17 +231,17 @@ BenchReport bench(Engine& engine, const BenchOptions& options) {
       profile.report(report.rows.back().test, 1, 0, &report.kernels);
     }
   }
+  Decoder decoder(executor, ids, engine.vocab_size(), options);
   for (int64_t n : options.generations) {
     if (n < 1) continue;
     const double tokens = static_cast<double>(n) * options.batch;
     bandwidth.forget();
     report.rows.push_back(time_row(
-        "tg" + std::to_string(n), tokens, options, &progress, [&] { decode(executor, ids, n, options.batch); },
-        [&] { bandwidth.measure(); }));
+        "tg" + std::to_string(n), tokens, options, &progress, [&] { decoder.run(n); }, [&] { bandwidth.measure(); }));
     hold_against_bandwidth(work, bandwidth, backend.device() != nullptr, options.batch, &report.rows.back());
     if (options.profile) {
       Profile profile(executor);
-      decode(executor, ids, n, options.batch);
+      decoder.run(n);
       profile.report(report.rows.back().test, n, options.batch, &report.kernels);
     }
   }

@@ -80,7 +80,9 @@ Engine::Engine(const Model& source, const EngineOptions& options) : impl_(std::m
   PlanLimits limits;
   const int tokens = options.max_tokens > 0 ? options.max_tokens : impl_->backend->usual_tokens();
   limits.max_tokens = std::max(tokens, options.max_sequences);
-  limits.max_selected = std::min(64, limits.max_tokens);
+  // A device chooses tokens of all sequences at once.
+  limits.max_selected =
+      std::min(impl_->backend->device() ? std::max(64, options.max_sequences) : 64, limits.max_tokens);
   limits.max_sequences = options.max_sequences;
   limits.state_every = options.state_every;
   impl_->executor = std::make_unique<Executor>(model.graph, impl_->backend, limits);

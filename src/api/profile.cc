@@ -18,14 +18,15 @@ void Profile::report(const std::string& test, int64_t calls, int batch, std::vec
   const Plan& plan = executor_->plan();
   std::map<std::pair<std::string, std::string>, KernelTime> by_name;
   for (const auto& [step, seconds] : seconds_) {
-    const std::string op = name_of(plan.graph.nodes[static_cast<size_t>(step->node)].op);
+    const bool chooses = step->node == kNone;
+    const std::string op = chooses ? "choose_token" : name_of(plan.graph.nodes[static_cast<size_t>(step->node)].op);
     KernelTime& k = by_name[{op, step->kernel}];
     k.test = test;
     k.op = op;
     k.kernel = step->kernel;
     ++k.steps;
     k.seconds += seconds / static_cast<double>(calls);
-    if (batch > 0) k.bytes += step_bytes(plan, *step, batch);
+    if (batch > 0 && !chooses) k.bytes += step_bytes(plan, *step, batch);
   }
   const auto first = static_cast<std::ptrdiff_t>(kernels->size());
   for (auto& [name, k] : by_name) kernels->push_back(std::move(k));

@@ -206,6 +206,14 @@ void check_room(const Device& device, size_t weights, size_t edges, size_t state
       "end other programs that use it, choose a smaller model, recipe, batch or --max-tokens, or use --device cpu");
 }
 
+// What a device keeps beside the numbers.
+void allocate_tables(Plan* plan) {
+  const auto selected = static_cast<size_t>(plan->limits.max_selected);
+  plan->segments = Storage(plan->device, static_cast<size_t>(plan->limits.max_sequences) * sizeof(Segment));
+  plan->rules = Storage(plan->device, selected * sizeof(TokenRule));
+  plan->chosen = Storage(plan->device, selected * sizeof(int32_t));
+}
+
 }  // namespace
 
 void allocate(Plan* plan, DType float_type, size_t weight_bytes, size_t scratch_bytes) {
@@ -236,10 +244,11 @@ void allocate(Plan* plan, DType float_type, size_t weight_bytes, size_t scratch_
     total += aligned(plan->state_bytes.back() * static_cast<size_t>(plan->limits.max_sequences));
   }
   if (plan->device) check_room(*plan->device, weight_bytes, edge_bytes + scratch_bytes, total);
-  plan->ids = Storage(plan->device, static_cast<size_t>(plan->limits.max_tokens) * 4);
+  // As many as rows of logits at least: a choice leaves its tokens there.
+  plan->ids =
+      Storage(plan->device, static_cast<size_t>(std::max(plan->limits.max_tokens, plan->limits.max_selected)) * 4);
   plan->selected = Storage(plan->device, static_cast<size_t>(plan->limits.max_selected) * 4);
-  if (plan->device)
-    plan->segments = Storage(plan->device, static_cast<size_t>(plan->limits.max_sequences) * sizeof(Segment));
+  if (plan->device) allocate_tables(plan);
   plan->edge_memory = Storage(plan->device, edge_bytes);
   plan->scratch = Storage(plan->device, scratch_bytes);
   auto* base = static_cast<char*>(plan->edge_memory.data());

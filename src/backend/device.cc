@@ -21,6 +21,19 @@ void zero_memory(Device* device, void* memory, size_t bytes) {
   std::memset(memory, 0, bytes);
 }
 
+HostMemory::HostMemory(Device& device, size_t bytes)
+    : device_(&device), data_(static_cast<std::byte*>(device.allocate_host(bytes))), size_(bytes) {}
+
+HostMemory::~HostMemory() {
+  if (data_) device_->release_host(data_);
+}
+
+void HostMemory::swap(HostMemory& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+}
+
 Storage::Storage(Device* device, size_t bytes) : device_(device), size_(bytes) {
   if (device) {
     on_device_ = device->allocate(bytes);

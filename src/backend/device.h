@@ -24,6 +24,17 @@ class Device {
   virtual void copy(void* to, const void* from, size_t bytes) = 0;      // inside the device
   virtual void zero(void* memory, size_t bytes) = 0;
   virtual void synchronize() = 0;
+
+  // Memory of this process that the device copies to without a stop (HostMemory owns some).
+  virtual void* allocate_host(size_t bytes) = 0;
+  virtual void release_host(void* memory) noexcept = 0;
+  // To such memory; it is there once a wait for a mark set behind this has ended, or `synchronize`.
+  virtual void download_later(void* to, const void* from, size_t bytes) = 0;
+  // Places in the order of the calls.
+  virtual void* make_mark() = 0;
+  virtual void release_mark(void* mark) noexcept = 0;
+  virtual void set_mark(void* mark) = 0;       // behind all calls so far
+  virtual void wait_for_mark(void* mark) = 0;  // where it was set last
   // Throws where a kernel could not be launched; `what` names it.
   virtual void check_launch(const char* what) = 0;
 
@@ -39,6 +50,29 @@ class Device {
 void write_memory(Device* device, void* to, const void* from, size_t bytes);
 void read_memory(Device* device, void* to, const void* from, size_t bytes);
 void zero_memory(Device* device, void* memory, size_t bytes);
+
+// Zeroed memory of this process that a device copies to directly.
+class HostMemory {
+ public:
+  HostMemory() = default;
+  // Throws Error{kResource}.
+  HostMemory(Device& device, size_t bytes);
+  ~HostMemory();
+  HostMemory(HostMemory&& other) noexcept { swap(other); }
+  HostMemory& operator=(HostMemory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  void swap(HostMemory& other) noexcept;
+
+  Device* device_ = nullptr;
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
 
 // Zeroed memory where the kernels of a back end work: of its device, or of this process.
 class Storage {

@@ -39,6 +39,8 @@ void set_step_rows(Step* step, int32_t tokens, int32_t selected) {
         visit_outputs(a, [&](Operand& o) { set_operand_rows(&o, out_rows); });
         if constexpr (std::is_same_v<Args, EmbedArgs>) a.ids.dim[0] = tokens;
         if constexpr (std::is_same_v<Args, SelectRowsArgs>) a.rows.dim[0] = selected;
+        if constexpr (std::is_same_v<Args, ChooseTokenArgs>)
+          a.rules.dim[0] = a.chosen.dim[0] = a.next.dim[0] = selected;
       },
       step->args);
 }
@@ -51,6 +53,9 @@ Executor::Executor(const Graph& graph, std::shared_ptr<const Backend> backend, c
 }
 
 Executor::~Executor() {
+  for (const Told& told : told_) {
+    if (told.mark) plan_->device->release_mark(told.mark);
+  }
   for (const Recording& r : recordings_) {
     if (r.work) plan_->device->release_recording(r.work);
   }
@@ -91,10 +96,11 @@ void Executor::set_rows(RowKind rows, int32_t count, std::span<const Segment> se
   for (Step& step : plan_->steps) {
     if (step.rows == RowKind::kSelected) set_step_rows(&step, tokens_, selected_);
   }
+  if (can_choose()) set_step_rows(&plan_->choose, tokens_, selected_);
 }
 
 // The numbers of an operand, scales included, in this process's memory.
-Operand Executor::downloaded(const Operand& operand, std::vector<std::byte>* buffer) const {
+Operand Executor::downloaded(const Operand& operand, HostMemory* buffer) const {
   if (!plan_->device) return operand;
   Operand out = operand;
   const TensorView& v = operand.values;
@@ -102,13 +108,14 @@ Operand Executor::downloaded(const Operand& operand, std::vector<std::byte>* buf
       static_cast<size_t>(v.dim[0]) * static_cast<size_t>(v.stride[0]) * static_cast<size_t>(bits_of(v.dtype)) / 8;
   const size_t scales = operand.format.dynamic ? static_cast<size_t>(v.dim[0]) * sizeof(float) : 0;
   const size_t scales_at = (values + 63) / 64 * 64;
-  buffer->resize(scales_at + scales);
-  plan_->device->download(buffer->data(), v.data, values);
+  if (buffer->size() < scales_at + scales) *buffer = HostMemory(*plan_->device, scales_at + scales);
+  plan_->device->download_later(buffer->data(), v.data, values);
   out.values.data = buffer->data();
   if (scales > 0) {
-    plan_->device->download(buffer->data() + scales_at, operand.scales[0].data, scales);
+    plan_->device->download_later(buffer->data() + scales_at, operand.scales[0].data, scales);
     out.scales[0].data = buffer->data() + scales_at;
   }
+  plan_->device->synchronize();
   return out;
 }
 
@@ -134,36 +141,45 @@ void Executor::run_timed(const Step& step, const Stream& stream) const {
   watch_(step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / times);
 }
 
-void Executor::walk_steps(RowKind rows, bool with_logits) {
-  Stream stream = backend_->stream();
-  stream.scratch = static_cast<char*>(plan_->scratch.data());
-  for (const Step& step : plan_->steps) {
-    if (!is_walked(step, rows, with_logits)) continue;
-    if (watch_) {
-      run_timed(step, stream);
-    } else {
-      step.run(step, stream);
-    }
-    if (plan_->device) plan_->device->check_launch(step.kernel);
-    if (tap_) tap_outputs(step);
-  }
+Executor::Parts Executor::part_of(const Step& step) const {
+  if (step.node == kNone) return kChoice;
+  if (step.rows == RowKind::kTokens) return kBody;
+  return plan_->graph.nodes[static_cast<size_t>(step.node)].output == plan_->graph.logits ? kHead : kNorm;
 }
 
-bool Executor::is_walked(const Step& step, RowKind rows, bool with_logits) const {
-  if (step.rows != rows) return false;
-  return with_logits || plan_->graph.nodes[static_cast<size_t>(step.node)].output != plan_->graph.logits;
+template <class F>
+void Executor::for_each_step(Parts parts, F f) const {
+  for (const Step& step : plan_->steps) {
+    if (parts & part_of(step)) f(step);
+  }
+  if (parts & kChoice) f(plan_->choose);
+}
+
+void Executor::run_step(const Step& step, const Stream& stream) {
+  if (watch_) {
+    run_timed(step, stream);
+  } else {
+    step.run(step, stream);
+  }
+  if (plan_->device) plan_->device->check_launch(step.kernel);
+  if (tap_ && step.node != kNone) tap_outputs(step);
+}
+
+void Executor::walk_steps(Parts parts) {
+  Stream stream = backend_->stream();
+  stream.scratch = static_cast<char*>(plan_->scratch.data());
+  for_each_step(parts, [&](const Step& step) { run_step(step, stream); });
 }
 
 // Null where the back end has no form for these steps.
-std::unique_ptr<Program> Executor::compile_steps(RowKind rows, bool with_logits) const {
+std::unique_ptr<Program> Executor::compile_steps(Parts parts) const {
   const Graph& graph = plan_->graph;
   std::vector<bool> outside(graph.edges.size(), false);  // edges that are read elsewhere
   std::vector<ProgramStep> steps;
-  outside[static_cast<size_t>(graph.logits)] = true;
-  for (const Step& step : plan_->steps) {
-    if (is_walked(step, rows, with_logits)) continue;
+  outside[static_cast<size_t>(graph.logits)] = !(parts & kChoice);
+  for_each_step(~parts & ~kChoice, [&](const Step& step) {
     for (EdgeId input : graph.nodes[static_cast<size_t>(step.node)].inputs) outside[static_cast<size_t>(input)] = true;
-  }
+  });
   const auto survives = [&](EdgeId edge) {
     if (edge == kNone) return false;
     bool any = outside[static_cast<size_t>(edge)];
@@ -172,21 +188,23 @@ std::unique_ptr<Program> Executor::compile_steps(RowKind rows, bool with_logits)
     }
     return any;
   };
-  for (const Step& step : plan_->steps) {
-    if (!is_walked(step, rows, with_logits)) continue;
+  for_each_step(parts, [&](const Step& step) {
+    if (step.node == kNone) return steps.push_back({&step.args, true});
     const Node& node = graph.nodes[static_cast<size_t>(step.node)];
     steps.push_back({&step.args, survives(node.output) || survives(node.sum)});
-  }
+  });
   return backend_->compile(steps);
 }
 
 // What is known of a call like this one: nothing yet at its first time.
-Executor::Recording* Executor::find_recording(RowKind rows, bool with_logits) {
-  constexpr size_t kMost = 32;
-  Recording wanted = {rows, tokens_, rows == RowKind::kSelected ? selected_ : 0, segments_set_, with_logits};
+Executor::Recording* Executor::find_recording(Parts parts) {
+  constexpr size_t kMost = 64;
+  const bool selects = parts != kBody;
+  const bool draws = (parts & kChoice) && std::get<ChooseTokenArgs>(plan_->choose.args).draws;
+  Recording wanted = {parts, tokens_, selects ? selected_ : 0, segments_set_, draws};
   for (Recording& r : recordings_) {
-    if (r.rows == wanted.rows && r.tokens == wanted.tokens && r.selected == wanted.selected &&
-        r.segments == wanted.segments && r.with_logits == wanted.with_logits)
+    if (r.parts == wanted.parts && r.tokens == wanted.tokens && r.selected == wanted.selected &&
+        r.segments == wanted.segments && r.draws == wanted.draws)
       return &r;
   }
   if (recordings_.size() == kMost) {
@@ -197,25 +215,35 @@ Executor::Recording* Executor::find_recording(RowKind rows, bool with_logits) {
   return nullptr;
 }
 
-void Executor::walk(RowKind rows, bool with_logits) {
+// A program of all parts; else one of the first, which leaves the rest; else a recording of all.
+void Executor::make_work(Recording* recording) {
+  const Parts parts = recording->parts;
+  recording->program = compile_steps(parts);
+  for (const Parts first : {kBody, kNorm | kHead}) {
+    if (recording->program || (parts & first) == 0 || parts == first) continue;
+    if ((recording->program = compile_steps(first))) recording->rest = parts & ~first;
+    break;
+  }
+  if (recording->program) return;
+  plan_->device->begin_recording();
+  walk_steps(parts);
+  recording->work = plan_->device->end_recording();
+}
+
+void Executor::walk(Parts parts) {
   Device* const device = plan_->device;
-  Recording* recording = device && !tap_ && !watch_ ? find_recording(rows, with_logits) : nullptr;
+  // One kernel is launched as it is.
+  Recording* recording = device && !tap_ && !watch_ && parts != kChoice ? find_recording(parts) : nullptr;
   if (!recording) {
-    walk_steps(rows, with_logits);
+    walk_steps(parts);
     return;
   }
-  if (!recording->work && !recording->program) recording->program = compile_steps(rows, with_logits);
-  if (recording->program) {
-    recording->program->run();
-    device->check_launch("the program of a call");
-    return;
-  }
-  if (!recording->work) {
-    device->begin_recording();
-    walk_steps(rows, with_logits);
-    recording->work = device->end_recording();
-  }
-  device->replay(recording->work);
+  if (!recording->work && !recording->program) make_work(recording);
+  if (recording->work) return device->replay(recording->work);
+  const Parts rest = recording->rest;
+  recording->program->run();
+  device->check_launch("the program of a call");
+  if (rest != 0) walk(rest);
 }
 
 namespace {
@@ -240,16 +268,86 @@ void Executor::check_segments(int64_t tokens, std::span<const Segment> segments)
   if (at != tokens) invalid_batch("the segments do not cover the tokens");
 }
 
-void Executor::run(std::span<const int32_t> ids, std::span<const Segment> segments) {
-  check_segments(static_cast<int64_t>(ids.size()), segments);
+// Ids below zero stand for the tokens of `followed` rows.
+void Executor::check_ids(std::span<const int32_t> ids, int32_t followed) const {
   const int32_t rows = table_rows();
   for (int32_t id : ids) {
-    if (id < 0 || id >= rows)
+    if (id >= rows || id < -followed)
       invalid_batch("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(rows));
   }
+}
+
+void Executor::run(std::span<const int32_t> ids, std::span<const Segment> segments) {
+  check_segments(static_cast<int64_t>(ids.size()), segments);
+  check_ids(ids, 0);
   put(&plan_->ids, ids.data(), ids.size_bytes(), nullptr);
+  ids_are_the_chosen_ = false;
   set_rows(RowKind::kTokens, static_cast<int32_t>(ids.size()), segments);
-  walk(RowKind::kTokens);
+  walk(kBody);
+}
+
+void Executor::run_and_choose(std::span<const int32_t> ids, std::span<const Segment> segments,
+                              std::span<const int32_t> rows, std::span<const TokenRule> rules) {
+  QUAMBA2_CHECK(can_choose() && rows.size() == rules.size(), "tokens cannot be chosen here");
+  QUAMBA2_CHECK(untaken() < kMostAhead, "too many calls ahead");
+  check_segments(static_cast<int64_t>(ids.size()), segments);
+  check_ids(ids, chosen_rows_);
+  put_ids(ids);
+  set_rows(RowKind::kTokens, static_cast<int32_t>(ids.size()), segments);
+  select(rows);
+  put_rules(rules);
+  walk(kBody | kNorm | kHead | kChoice);
+  ids_are_the_chosen_ = true;
+  tell_choice(static_cast<int32_t>(rows.size()));
+}
+
+// What the last choice left as ids stays, where it is what is asked for.
+void Executor::put_ids(std::span<const int32_t> ids) {
+  bool follows = false, in_order = ids_are_the_chosen_ && static_cast<int32_t>(ids.size()) == chosen_rows_;
+  for (size_t t = 0; t < ids.size(); ++t) {
+    follows = follows || ids[t] < 0;
+    in_order = in_order && ids[t] == -1 - static_cast<int32_t>(t);
+  }
+  if (in_order) return;
+  put(&plan_->ids, ids.data(), ids.size_bytes(), nullptr);
+  if (!follows) return;
+  auto& args = std::get<FollowTokensArgs>(plan_->follow.args);
+  args.ids.dim[0] = static_cast<int32_t>(ids.size());
+  args.chosen.dim[0] = chosen_rows_;
+  plan_->follow.run(plan_->follow, backend_->stream());
+  plan_->device->check_launch(plan_->follow.kernel);
+}
+
+// The device counts draws itself: rules that go on need not be sent again.
+void Executor::put_rules(std::span<const TokenRule> rules) {
+  put(&plan_->rules, rules.data(), rules.size_bytes(), &held_rules_);
+  bool draws = false;
+  for (size_t r = 0; r < rules.size(); ++r) {
+    if (rules[r].temperature == 0) continue;
+    draws = true;
+    TokenRule next = rules[r];
+    ++next.draws;
+    std::memcpy(held_rules_.data() + r * sizeof next, &next, sizeof next);
+  }
+  std::get<ChooseTokenArgs>(plan_->choose.args).draws = draws;
+}
+
+void Executor::tell_choice(int32_t count) {
+  Told& told = told_[asked_++ % (kMostAhead + 1)];
+  if (!told.mark) {
+    told.tokens = HostMemory(*plan_->device, plan_->chosen.size());
+    told.mark = plan_->device->make_mark();
+  }
+  told.count = chosen_rows_ = count;
+  plan_->device->download_later(told.tokens.data(), plan_->chosen.data(), static_cast<size_t>(count) * sizeof(int32_t));
+  plan_->device->set_mark(told.mark);
+}
+
+std::span<const int32_t> Executor::take_chosen() {
+  QUAMBA2_CHECK(untaken() > 0, "no call has chosen tokens");
+  const Told& told = told_[taken_++ % (kMostAhead + 1)];
+  plan_->device->wait_for_mark(told.mark);
+  return {reinterpret_cast<const int32_t*>(told.tokens.data()), static_cast<size_t>(told.count)};
 }
 
 void Executor::run_part(std::span<const float> input, std::span<const Segment> segments) {
@@ -267,7 +365,7 @@ void Executor::run_part(std::span<const float> input, std::span<const Segment> s
     std::memcpy(to.values.data, input.data(), input.size_bytes());
   }
   set_rows(RowKind::kTokens, static_cast<int32_t>(tokens), segments);
-  walk(RowKind::kTokens);
+  walk(kBody);
 }
 
 void Executor::select(std::span<const int32_t> rows) {
@@ -280,7 +378,7 @@ void Executor::select(std::span<const int32_t> rows) {
 
 void Executor::run_final_norm(std::span<const int32_t> rows) {
   select(rows);
-  walk(RowKind::kSelected, false);
+  walk(kNorm);
 }
 
 const Operand& Executor::logits_operand() const {
@@ -296,7 +394,7 @@ const Operand& Executor::logits_operand() const {
 
 const float* Executor::logits(std::span<const int32_t> rows) {
   select(rows);
-  walk(RowKind::kSelected);
+  walk(kNorm | kHead);
   const Operand& out = logits_operand();
   if (out.values.dtype == DType::kF32) return static_cast<const float*>(out.values.data);
   const auto* wide = static_cast<const double*>(out.values.data);

@@ -40,6 +40,19 @@ class Executor {
   // The logits of the last run in the back end's own float type (f64 for the reference), in this process's memory.
   const Operand& logits_operand() const;
 
+  // Calls whose tokens the device chooses itself, so that one can be asked for before it is known what the last one chose.
+  // Whether this back end has such.
+  bool can_choose() const { return plan_->choose.run != nullptr; }
+  static constexpr int32_t kMostAhead = 2;  // calls whose tokens are not taken yet
+  // Reads tokens as `run` does and chooses one behind each of `rows`, at most limits().max_selected, by its rule. Returns at once.
+  // An id below zero stands for the token that the last such call chose: -1 - i for that of its row i.
+  void run_and_choose(std::span<const int32_t> ids, std::span<const Segment> segments, std::span<const int32_t> rows,
+                      std::span<const TokenRule> rules);
+  // Waits for the first of these calls that was not taken: what it chose, in the order of its rows (ops/choose_token.h), valid
+  // until the next such call.
+  std::span<const int32_t> take_chosen();
+  int64_t untaken() const { return asked_ - taken_; }
+
   const PlanLimits& limits() const { return plan_->limits; }
   const Plan& plan() const { return *plan_; }
   const Backend& backend() const { return *backend_; }
@@ -58,26 +71,46 @@ class Executor {
   void set_watch(Watch watch) { watch_ = std::move(watch); }
 
  private:
-  // Work of a device for one shape of a call, recorded when that shape comes for the second time.
+  // Parts of a call, in their order.
+  using Parts = uint32_t;
+  static constexpr Parts kBody = 1, kNorm = 2, kHead = 4, kChoice = 8;
+
+  // Work of a device for some parts of one shape of a call, made when that shape comes for the second time.
   struct Recording {
-    RowKind rows;
+    Parts parts;
     int32_t tokens, selected, segments;
-    bool with_logits;
+    bool draws;
     void* work = nullptr;                   // of the device, or
-    std::unique_ptr<Program> program = {};  // of the back end
+    std::unique_ptr<Program> program = {};  // of the back end,
+    Parts rest = 0;                         // which leaves these
+  };
+
+  // Where the tokens of a call come to.
+  struct Told {
+    HostMemory tokens;
+    void* mark = nullptr;
+    int32_t count = 0;
   };
 
   Operand* edge_operand(EdgeId edge) const { return &plan_->edges[static_cast<size_t>(edge)]; }
   void put(Storage* to, const void* from, size_t bytes, std::vector<std::byte>* held);
-  void walk_steps(RowKind rows, bool with_logits);
-  Recording* find_recording(RowKind rows, bool with_logits);
-  bool is_walked(const Step& step, RowKind rows, bool with_logits) const;
-  std::unique_ptr<Program> compile_steps(RowKind rows, bool with_logits) const;
-  Operand downloaded(const Operand& operand, std::vector<std::byte>* buffer) const;
+  template <class F>
+  void for_each_step(Parts parts, F f) const;
+  void walk_steps(Parts parts);
+  void run_step(const Step& step, const Stream& stream);
+  Recording* find_recording(Parts parts);
+  Parts part_of(const Step& step) const;
+  std::unique_ptr<Program> compile_steps(Parts parts) const;
+  void make_work(Recording* recording);
+  Operand downloaded(const Operand& operand, HostMemory* buffer) const;
+  void check_ids(std::span<const int32_t> ids, int32_t followed) const;
+  void put_ids(std::span<const int32_t> ids);
+  void put_rules(std::span<const TokenRule> rules);
+  void tell_choice(int32_t count);
   void check_segments(int64_t tokens, std::span<const Segment> segments);
   void set_rows(RowKind rows, int32_t count, std::span<const Segment> segments);
   void select(std::span<const int32_t> rows);
-  void walk(RowKind rows, bool with_logits = true);
+  void walk(Parts parts);
   void tap_outputs(const Step& step);
   void run_timed(const Step& step, const Stream& stream) const;
 
@@ -89,11 +122,16 @@ class Executor {
   int32_t tokens_ = 0, selected_ = 0;
   int32_t tokens_set_ = -1, segments_set_ = -1, selected_set_ = -1, selected_of_ = -1;  // that the steps are set to
   // On a device: what it holds of the last call, work that is recorded, and numbers that came back.
-  std::vector<std::byte> held_segments_, held_selected_;
+  std::vector<std::byte> held_segments_, held_selected_, held_rules_;
   std::vector<Recording> recordings_;
-  mutable std::vector<std::byte> logits_bytes_;
+  mutable HostMemory logits_bytes_;
   mutable Operand logits_;
-  std::vector<std::byte> tap_bytes_;
+  HostMemory tap_bytes_;
+  // Of calls that choose: two of which are on their way, and one that is looked at.
+  Told told_[kMostAhead + 1];
+  int64_t asked_ = 0, taken_ = 0;
+  int32_t chosen_rows_ = 0;          // of the last choice
+  bool ids_are_the_chosen_ = false;  // what the device has as ids is what it chose last
   Tap tap_;
   Watch watch_;
 };

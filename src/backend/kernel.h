@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "ops/causal_conv1d.h"
+#include "ops/choose_token.h"
 #include "ops/elementwise.h"
 #include "ops/embed.h"
 #include "ops/gate.h"
@@ -72,6 +73,9 @@ struct KernelTable {
   KernelRows<HadamardArgs> hadamard;
   KernelRows<AddArgs> add;
   KernelRows<ConvertArgs> convert;
+  // Of devices alone: elsewhere the runtime's sampler chooses.
+  KernelRows<ChooseTokenArgs> choose_token = {};
+  KernelRows<FollowTokensArgs> follow_tokens = {};
 };
 
 }  // namespace quamba2

@@ -8,9 +8,9 @@
 
 namespace quamba2 {
 
-using OpArgs =
-    std::variant<EmbedArgs, SelectRowsArgs, RmsNormArgs, LayerNormArgs, LinearArgs, CausalConv1dArgs, SelectiveScanArgs,
-                 SsdScanArgs, GateArgs, GatedRmsNormArgs, HadamardArgs, AddArgs, ConvertArgs>;
+using OpArgs = std::variant<EmbedArgs, SelectRowsArgs, RmsNormArgs, LayerNormArgs, LinearArgs, CausalConv1dArgs,
+                            SelectiveScanArgs, SsdScanArgs, GateArgs, GatedRmsNormArgs, HadamardArgs, AddArgs,
+                            ConvertArgs, ChooseTokenArgs, FollowTokensArgs>;
 
 inline KernelRows<EmbedArgs> rows_of(const KernelTable& t, const EmbedArgs&) { return t.embed; }
 inline KernelRows<SelectRowsArgs> rows_of(const KernelTable& t, const SelectRowsArgs&) { return t.select_rows; }
@@ -27,6 +27,8 @@ inline KernelRows<GatedRmsNormArgs> rows_of(const KernelTable& t, const GatedRms
 inline KernelRows<HadamardArgs> rows_of(const KernelTable& t, const HadamardArgs&) { return t.hadamard; }
 inline KernelRows<AddArgs> rows_of(const KernelTable& t, const AddArgs&) { return t.add; }
 inline KernelRows<ConvertArgs> rows_of(const KernelTable& t, const ConvertArgs&) { return t.convert; }
+inline KernelRows<ChooseTokenArgs> rows_of(const KernelTable& t, const ChooseTokenArgs&) { return t.choose_token; }
+inline KernelRows<FollowTokensArgs> rows_of(const KernelTable& t, const FollowTokensArgs&) { return t.follow_tokens; }
 
 // visit_inputs calls f(Operand&) in the order of Node::inputs; visit_outputs calls it for the output, or for each part.
 template <class F>
@@ -85,6 +87,12 @@ template <class F>
 void visit_inputs(ConvertArgs& a, F f) {
   f(a.x);
 }
+template <class F>
+void visit_inputs(ChooseTokenArgs& a, F f) {
+  f(a.logits);
+}
+template <class F>
+void visit_inputs(FollowTokensArgs&, F) {}
 
 template <class Args, class F>
 void visit_outputs(Args& a, F f) {
@@ -103,6 +111,10 @@ template <class F>
 void visit_outputs(CausalConv1dArgs& a, F f) {
   visit_parts(a.out, f);
 }
+template <class F>
+void visit_outputs(ChooseTokenArgs&, F) {}  // tokens, which are no operands
+template <class F>
+void visit_outputs(FollowTokensArgs&, F) {}
 
 // The weight that a kernel may want in its own layout; nullptr for operations without one.
 template <class Args>
@@ -129,6 +141,8 @@ void visit_views(Args& a, F f) {
   visit_outputs(a, visit);
   if constexpr (requires { a.ids; }) visit(a.ids);
   if constexpr (requires { a.rows; }) visit(a.rows);
+  if constexpr (requires { a.rules; }) visit(a.rules), visit(a.next);
+  if constexpr (requires { a.chosen; }) visit(a.chosen);
   if constexpr (requires { a.table; }) visit(a.table);
   if constexpr (requires { a.weight; }) visit(a.weight);
   if constexpr (requires { a.bias; }) visit(a.bias);

@@ -44,6 +44,32 @@ bool select_kernel(const KernelTable& table, Step* step) {
       step->args);
 }
 
+TensorView words(void* data, int32_t rows, size_t bytes) {
+  TensorView v;
+  v.data = data;
+  v.dtype = DType::kI32;
+  v.rank = bytes == 4 ? 1 : 2;
+  v.dim[0] = rows, v.dim[1] = static_cast<int32_t>(bytes / 4);
+  v.stride[0] = v.dim[1], v.stride[1] = 1;
+  return v;
+}
+
+// Where a device has kernels that choose tokens from logits of selected rows, and feed them to the next call.
+void bind_choice(const Backend& backend, Plan* plan) {
+  const EdgeId logits = plan->graph.logits;
+  if (!plan->device || logits == kNone || plan->graph.edges[static_cast<size_t>(logits)].rows != RowKind::kSelected)
+    return;
+  const int32_t rows = plan->limits.max_selected;
+  const TensorView chosen = words(plan->chosen.data(), rows, 4);
+  plan->choose.args =
+      ChooseTokenArgs{plan->edges[static_cast<size_t>(logits)], words(plan->rules.data(), rows, sizeof(TokenRule)),
+                      chosen, words(plan->ids.data(), rows, 4)};
+  plan->choose.rows = RowKind::kSelected;
+  plan->follow.args = FollowTokensArgs{words(plan->ids.data(), plan->limits.max_tokens, 4), chosen};
+  if (!select_kernel(backend.table(), &plan->choose) || !select_kernel(backend.table(), &plan->follow))
+    plan->choose.run = nullptr;
+}
+
 // A float copy of an edge, behind or in front of a convert.
 EdgeId add_float_edge(Graph* graph, EdgeId like) {
   Edge e = graph->edges[static_cast<size_t>(like)];
@@ -249,6 +275,7 @@ std::unique_ptr<Plan> make_plan(const Graph& graph, const Backend& backend, cons
     QUAMBA2_CHECK(scratch_bytes(step, stream.threads) <= scratch, "scratch depends on addresses");
   }
   if (plan->device) {
+    bind_choice(backend, plan.get());
     upload_weights(plan.get(), stream, on_device);
     return plan;
   }

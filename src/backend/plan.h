@@ -28,7 +28,7 @@ struct Refusal {
 };
 
 struct Step {
-  int32_t node = kNone;  // in Plan::graph
+  int32_t node = kNone;  // in Plan::graph; kNone: Plan::choose or follow
   RowKind rows = RowKind::kTokens;
   OpArgs args;
   const void* row = nullptr;  // a Kernel<Args>, of the alternative that args holds
@@ -47,12 +47,14 @@ struct Plan {
   Graph graph;  // the model's, with the converts that the back end needs
   PlanLimits limits;
   std::vector<Step> steps;
+  // Of devices that choose tokens (else without a kernel): behind the head, and in front of the body.
+  Step choose, follow;
   std::vector<Operand> edges;       // memory of each edge, at its largest; no data where it has none
   std::vector<Operand> states;      // [slots, ...]
   std::vector<size_t> state_bytes;  // of one slot
   Device* device = nullptr;         // where the memory below is; null: in this process
   Storage edge_memory, state_memory, scratch, ids, selected;
-  Storage segments, weights;                                     // on a device only
+  Storage segments, weights, rules, chosen;                      // on a device only
   std::map<std::pair<int32_t, const void*>, Prepared> prepared;  // (weight, kernel row)
   Arena prepared_memory;
   std::vector<Tensor> expanded_scales;

@@ -6,14 +6,17 @@
 #include <cmath>
 #include <cstdint>
 
+#include "base/host_device.h"
+
 namespace quamba2 {
 
 class Random {
  public:
-  explicit Random(uint64_t seed, uint64_t counter = 0) : seed_(mix(seed + kGolden)), counter_(counter) {}
+  QUAMBA2_HOST_DEVICE explicit Random(uint64_t seed, uint64_t counter = 0)
+      : seed_(mix(seed + kGolden)), counter_(counter) {}
 
-  uint64_t next() { return mix(seed_ + kGolden * ++counter_); }
-  double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }  // [0, 1)
+  QUAMBA2_HOST_DEVICE uint64_t next() { return mix(seed_ + kGolden * ++counter_); }
+  QUAMBA2_HOST_DEVICE double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }  // [0, 1)
   int64_t below(int64_t n) { return static_cast<int64_t>(uniform() * static_cast<double>(n)); }
   double normal() {
     const double u = 1.0 - uniform();  // (0, 1]
@@ -23,7 +26,7 @@ class Random {
 
  private:
   static constexpr uint64_t kGolden = 0x9e3779b97f4a7c15ull;
-  static uint64_t mix(uint64_t z) {  // the finalizer of SplitMix64 (Steele, Lea, Flood 2014)
+  QUAMBA2_HOST_DEVICE static uint64_t mix(uint64_t z) {  // the finalizer of SplitMix64 (Steele, Lea, Flood 2014)
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
     return z ^ (z >> 31);

@@ -52,6 +52,25 @@ KernelRows<Args> fake_rows() {
   return {rows.data(), static_cast<int32_t>(rows.size())};
 }
 
+// The CPU has no kernels of these: the fake runs their references.
+template <class Args, void (*reference)(const Args&)>
+void launch_reference(const Args& args, const Stream& stream) {
+  auto* api = static_cast<FakeDeviceApi*>(stream.device);
+  Args checked = args;
+  visit_views(checked, [&](TensorView& v) {
+    QUAMBA2_CHECK(!v.data || api->owns(v.data), "a kernel is given memory that is not the device's");
+  });
+  api->launch([args] { reference(args); });
+}
+template <class Args>
+Verdict takes_all(const Args&) {
+  return {};
+}
+constexpr Kernel<ChooseTokenArgs> kChooseToken = {"choose_token_fake", takes_all<ChooseTokenArgs>,
+                                                  launch_reference<ChooseTokenArgs, reference_choose_token>};
+constexpr Kernel<FollowTokensArgs> kFollowTokens = {"follow_tokens_fake", takes_all<FollowTokensArgs>,
+                                                    launch_reference<FollowTokensArgs, reference_follow_tokens>};
+
 }  // namespace
 
 const KernelTable& fake_table() {
@@ -70,6 +89,8 @@ const KernelTable& fake_table() {
       fake_rows<HadamardArgs>(),
       fake_rows<AddArgs>(),
       fake_rows<ConvertArgs>(),
+      {&kChooseToken, 1},
+      {&kFollowTokens, 1},
   };
   return table;
 }
@@ -242,6 +263,33 @@ DeviceApi::Status FakeDeviceApi::synchronize(void*) {
   for (const auto& work : waiting_) work();
   waiting_.clear();
   return result("synchronize");
+}
+
+DeviceApi::Status FakeDeviceApi::create_event(void** event) {
+  if (const Status status = result("create_event")) return status;
+  auto made = std::make_shared<bool>(true);
+  *event = made.get();
+  events_.emplace(made.get(), std::move(made));
+  return 0;
+}
+
+void FakeDeviceApi::destroy_event(void* event) { events_.erase(event); }
+
+DeviceApi::Status FakeDeviceApi::record_event(void* event, void*) {
+  QUAMBA2_CHECK(!recording_, "an event is recorded into a recording");
+  const std::shared_ptr<bool> happened = events_.at(event);
+  *happened = false;
+  launch([happened] { *happened = true; });
+  return result("record_event");
+}
+
+// Runs no more than it must: what is read too early shows.
+DeviceApi::Status FakeDeviceApi::wait_for_event(void* event) {
+  const bool* happened = events_.at(event).get();
+  size_t done = 0;
+  while (!*happened && done < waiting_.size()) waiting_[done++]();
+  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(done));
+  return result("wait_for_event");
 }
 
 DeviceApi::Status FakeDeviceApi::last_launch() { return result("last_launch"); }

@@ -28,7 +28,7 @@ class FakeDeviceApi : public DeviceApi {
   std::map<std::string, int> calls;
 
   size_t used_bytes() const;
-  size_t live_blocks() const { return blocks_.size() + pinned_.size() + recordings_.size(); }
+  size_t live_blocks() const { return blocks_.size() + pinned_.size() + recordings_.size() + events_.size(); }
   bool owns(const void* address) const;
   // Puts a kernel into the stream, or into what is being recorded.
   void launch(std::function<void()> work);
@@ -50,6 +50,10 @@ class FakeDeviceApi : public DeviceApi {
   Status copy(void* to, const void* from, size_t bytes, void* stream) override;
   Status zero(void* memory, size_t bytes, void* stream) override;
   Status synchronize(void* stream) override;
+  Status create_event(void** event) override;
+  void destroy_event(void* event) override;
+  Status record_event(void* event, void* stream) override;
+  Status wait_for_event(void* event) override;
   Status last_launch() override;
   Status begin_recording(void* stream) override;
   Status end_recording(void* stream, void** recording) override;
@@ -63,6 +67,7 @@ class FakeDeviceApi : public DeviceApi {
 
   std::map<const char*, std::vector<char>> blocks_, pinned_;
   std::map<void*, std::unique_ptr<Work>> recordings_;
+  std::map<void*, std::shared_ptr<bool>> events_;  // whether what was recorded last has happened
   Work waiting_, recorded_;
   bool recording_ = false;
 };

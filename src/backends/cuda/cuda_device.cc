@@ -138,6 +138,46 @@ void CudaDevice::synchronize() {
   pinned_used_ = 0;
 }
 
+void* CudaDevice::allocate_host(size_t bytes) {
+  select();
+  void* memory = nullptr;
+  if (const DeviceApi::Status status = api_.allocate_pinned(&memory, std::max<size_t>(bytes, 1))) {
+    throw Error(
+        ErrorCode::kResource, "not enough memory", where_,
+        size_text(bytes) + " of this machine's memory are needed for copies from the GPU: " + api_.text_of(status),
+        "end other programs, or use a smaller batch");
+  }
+  std::memset(memory, 0, bytes);
+  return memory;
+}
+
+void CudaDevice::release_host(void* memory) noexcept {
+  api_.select(index_);
+  api_.synchronize(stream_);  // copies may still be on their way
+  api_.release_pinned(memory);
+}
+
+void CudaDevice::download_later(void* to, const void* from, size_t bytes) {
+  select();
+  check(api_.copy_to_host(to, from, bytes, stream_), "copying from it");
+}
+
+void* CudaDevice::make_mark() {
+  select();
+  void* event = nullptr;
+  check(api_.create_event(&event), "making a mark");
+  return event;
+}
+
+void CudaDevice::release_mark(void* mark) noexcept {
+  api_.select(index_);
+  api_.destroy_event(mark);
+}
+
+void CudaDevice::set_mark(void* mark) { check(api_.record_event(mark, stream_), "setting a mark"); }
+
+void CudaDevice::wait_for_mark(void* mark) { check(api_.wait_for_event(mark), "waiting for it"); }
+
 void CudaDevice::check_launch(const char* what) { check(api_.last_launch(), std::string("starting ") + what); }
 
 void CudaDevice::begin_recording() {

@@ -30,6 +30,13 @@ class CudaDevice : public Device {
   void copy(void* to, const void* from, size_t bytes) override;
   void zero(void* memory, size_t bytes) override;
   void synchronize() override;
+  void* allocate_host(size_t bytes) override;
+  void release_host(void* memory) noexcept override;
+  void download_later(void* to, const void* from, size_t bytes) override;
+  void* make_mark() override;
+  void release_mark(void* mark) noexcept override;
+  void set_mark(void* mark) override;
+  void wait_for_mark(void* mark) override;
   void check_launch(const char* what) override;
   void begin_recording() override;
   void* end_recording() override;
@@ -44,8 +51,7 @@ class CudaDevice : public Device {
   std::string where_;  // "cuda:0"
   DeviceSpec spec_;
   void* stream_ = nullptr;
-  char* pinned_ =
-      nullptr;  // kPinned bytes for copies there, as many for copies back for copies there, as many for copies back
+  char* pinned_ = nullptr;  // kPinned bytes for copies there, as many for copies back
   size_t pinned_used_ = 0;  // by uploads that may not have happened yet
 };
 

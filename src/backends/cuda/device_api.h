@@ -42,6 +42,10 @@ class DeviceApi {
   virtual Status copy(void* to, const void* from, size_t bytes, void* stream) = 0;  // inside the device
   virtual Status zero(void* memory, size_t bytes, void* stream) = 0;
   virtual Status synchronize(void* stream) = 0;
+  virtual Status create_event(void** event) = 0;
+  virtual void destroy_event(void* event) = 0;
+  virtual Status record_event(void* event, void* stream) = 0;
+  virtual Status wait_for_event(void* event) = 0;
   virtual Status last_launch() = 0;  // of the calling thread; forgets it
   virtual Status begin_recording(void* stream) = 0;
   virtual Status end_recording(void* stream, void** recording) = 0;

@@ -90,6 +90,17 @@ class RuntimeApi : public DeviceApi {
     return cudaMemsetAsync(memory, 0, bytes, stream_of(stream));
   }
   Status synchronize(void* stream) override { return cudaStreamSynchronize(stream_of(stream)); }
+  Status create_event(void** event) override {
+    cudaEvent_t made = nullptr;
+    const cudaError_t status = cudaEventCreateWithFlags(&made, cudaEventDisableTiming);
+    *event = made;
+    return status;
+  }
+  void destroy_event(void* event) override { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
+  Status record_event(void* event, void* stream) override {
+    return cudaEventRecord(static_cast<cudaEvent_t>(event), stream_of(stream));
+  }
+  Status wait_for_event(void* event) override { return cudaEventSynchronize(static_cast<cudaEvent_t>(event)); }
   Status last_launch() override { return cudaGetLastError(); }
 
   Status begin_recording(void* stream) override {

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "backends/cuda/causal_conv1d_rows.h"
+#include "backends/cuda/choose_token_rows.h"
 #include "backends/cuda/elementwise_rows.h"
 #include "backends/cuda/hadamard_rows.h"
 #include "backends/cuda/linear_rows.h"
@@ -37,6 +38,8 @@ KernelTable collect(int32_t architecture) {
   t.hadamard = cuda_hadamard_rows();
   t.add = cuda_add_rows();
   t.convert = cuda_convert_rows();
+  t.choose_token = cuda_choose_token_rows();
+  t.follow_tokens = cuda_follow_tokens_rows();
   return t;
 }
 
