@@ -177,8 +177,12 @@ std::unique_ptr<Program> Executor::compile_steps(Parts parts) const {
   std::vector<bool> outside(graph.edges.size(), false);  // edges that are read elsewhere
   std::vector<ProgramStep> steps;
   outside[static_cast<size_t>(graph.logits)] = !(parts & kChoice);
-  for_each_step(~parts & ~kChoice, [&](const Step& step) {
-    for (EdgeId input : graph.nodes[static_cast<size_t>(step.node)].inputs) outside[static_cast<size_t>(input)] = true;
+  // Logits of more rows may be asked for afterwards: what the body hands to the head is not only this list's.
+  for_each_step(kBody | kNorm | kHead, [&](const Step& step) {
+    for (EdgeId input : graph.nodes[static_cast<size_t>(step.node)].inputs) {
+      const bool crosses = part_of(step) != kBody && graph.edges[static_cast<size_t>(input)].rows == RowKind::kTokens;
+      if (crosses || !(parts & part_of(step))) outside[static_cast<size_t>(input)] = true;
+    }
   });
   const auto survives = [&](EdgeId edge) {
     if (edge == kNone) return false;

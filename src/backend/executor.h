@@ -52,6 +52,7 @@ class Executor {
   // until the next such call.
   std::span<const int32_t> take_chosen();
   int64_t untaken() const { return asked_ - taken_; }
+  void forget_chosen() { taken_ = asked_; }
 
   const PlanLimits& limits() const { return plan_->limits; }
   const Plan& plan() const { return *plan_; }

@@ -47,8 +47,7 @@ void GrowingText::take_in_again(std::span<const int32_t> earlier, const std::vec
   if (stops_.stopped()) stops_ = StopStrings(stops);
 }
 
-int32_t GrowingText::take(std::span<const float> logits) {
-  const int32_t id = sampler_.sample(logits);
+int32_t GrowingText::take_in(int32_t id) {
   ++tokens_;
   if (contains(ends_, id) || contains(stop_ids_, id)) {
     end_token_ = id;

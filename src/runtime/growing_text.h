@@ -40,7 +40,12 @@ class GrowingText {
   GrowingText(const GeneratorModel& model, const SamplingOptions& options, const TextStart& start);
 
   // Samples the next token from the row after the last one, and takes it in. Throws Error{kRuntime} as Sampler does.
-  int32_t take(std::span<const float> logits);
+  int32_t take(std::span<const float> logits) { return take_in(sampler_.sample(logits)); }
+  // By this rule a device may choose tokens, none, or one before it is known here what the last one was.
+  std::optional<TokenRule> rule() const { return sampler_.rule(); }
+  // The same with what was chosen so.
+  int32_t take_chosen(int32_t chosen) { return take_in(sampler_.check_chosen(chosen)); }
+  int64_t tokens_left() const { return max_tokens_ - tokens_; }
   // Ends the text here, whatever the model says. Text that was held back is shown, unless nobody listens any more
   // (kCancelled).
   void finish(FinishReason reason);
@@ -54,6 +59,7 @@ class GrowingText {
   uint64_t draws() const { return sampler_.draws(); }
 
  private:
+  int32_t take_in(int32_t id);
   void take_in_again(std::span<const int32_t> earlier, const std::vector<std::string>& stops);
   void flush();
 

@@ -25,6 +25,16 @@ void require(bool good, const char* option, double value, const char* range) {
               std::string("give ") + range);
 }
 
+[[noreturn]] void refuse_nan(int64_t id) {
+  throw Error(ErrorCode::kRuntime, "cannot sample", "token " + std::to_string(id), "its logit is not a number",
+              "the model or its quantization is broken");
+}
+
+[[noreturn]] void refuse_minus_infinity() {
+  throw Error(ErrorCode::kRuntime, "cannot sample", "", "every logit is -inf",
+              "the model or its quantization is broken");
+}
+
 }  // namespace
 
 void check_sampling_options(const SamplingOptions& o) {
@@ -88,7 +98,7 @@ void Sampler::accept(int32_t id) {
 
 // The row with bias and penalties; `logits` itself where there are none.
 std::span<const float> Sampler::adjusted(std::span<const float> logits) {
-  const bool forbids = accepted_ < options_.min_tokens && !forbidden_.empty();
+  const bool forbids = this->forbids();
   if (!penalties_ && !forbids && options_.logit_bias.empty()) return logits;
   adjusted_.assign(logits.begin(), logits.end());
   for (const TokenBias& b : options_.logit_bias) adjusted_[static_cast<size_t>(b.id)] += static_cast<float>(b.bias);
@@ -110,19 +120,28 @@ int32_t Sampler::sample(std::span<const float> logits) {
   logits = logits.first(static_cast<size_t>(vocab_size_));
   if (has_nan(logits.data(), vocab_size_)) {
     const auto at = std::find_if(logits.begin(), logits.end(), [](float l) { return std::isnan(l); });
-    throw Error(ErrorCode::kRuntime, "cannot sample", "token " + std::to_string(at - logits.begin()),
-                "its logit is not a number", "the model or its quantization is broken");
+    refuse_nan(at - logits.begin());
   }
   logits = adjusted(logits);
   const auto top = static_cast<size_t>(argmax(logits.data(), vocab_size_));  // the first of equal ones
   const float largest = logits[top];
-  if (largest == -std::numeric_limits<float>::infinity()) {
-    throw Error(ErrorCode::kRuntime, "cannot sample", "", "every logit is -inf",
-                "the model or its quantization is broken");
-  }
+  if (largest == -std::numeric_limits<float>::infinity()) refuse_minus_infinity();
   if (options_.temperature == 0) return static_cast<int32_t>(top);
   const bool sorted = (options_.top_k > 0 && options_.top_k < vocab_size_) || options_.top_p < 1;
   return sorted ? draw_sorted(logits, largest) : draw(logits, largest);
+}
+
+std::optional<TokenRule> Sampler::rule() const {
+  if (penalties_ || forbids() || !options_.logit_bias.empty() || options_.temperature != 0) return {};
+  TokenRule rule;
+  rule.vocabulary = static_cast<int32_t>(vocab_size_);
+  return rule;
+}
+
+int32_t Sampler::check_chosen(int32_t chosen) {
+  if (chosen == kEveryLogitIsMinusInfinity) refuse_minus_infinity();
+  if (chosen < 0) refuse_nan(not_a_number(chosen));
+  return chosen;
 }
 
 // The probability of a token over that of the likeliest. Equal logits count 1 also where both are +inf.

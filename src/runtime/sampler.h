@@ -4,10 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/random.h"
+#include "ops/choose_token.h"
 #include "quamba2/generate.h"
 
 namespace quamba2 {
@@ -35,11 +37,17 @@ class Sampler {
   int32_t sample(std::span<const float> logits);
   uint64_t draws() const { return random_.counter(); }
 
+  // What a device needs to choose as `sample` does: greedy tokens, where nothing but the row counts, now and later. Else nothing.
+  std::optional<TokenRule> rule() const;
+  // What came of that rule is a token, or throws as `sample` does.
+  int32_t check_chosen(int32_t chosen);
+
  private:
   struct Candidate {
     float logit;
     int32_t id;
   };
+  bool forbids() const { return accepted_ < options_.min_tokens && !forbidden_.empty(); }
   std::span<const float> adjusted(std::span<const float> logits);
   int32_t draw(std::span<const float> logits, float largest);
   int32_t draw_sorted(std::span<const float> logits, float largest);

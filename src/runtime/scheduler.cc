@@ -15,6 +15,18 @@ double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::
   return std::chrono::duration<double>(to - from).count();
 }
 
+template <class Work>
+std::optional<Error> error_of(Work work) {
+  try {
+    work();
+  } catch (const Error& e) {
+    return e;
+  } catch (const std::exception& e) {
+    return Error(ErrorCode::kInternal, "cannot sample", "", e.what());
+  }
+  return {};
+}
+
 }  // namespace
 
 struct Scheduler::Sequence {
@@ -47,7 +59,7 @@ struct Scheduler::Sequence {
   int32_t slot = -1;
   size_t text_begin = 0;          // where in `prompt` the generated text begins: its end, unless a paused text goes on
   size_t read = 0;                // tokens of the prompt
-  int32_t piece = 0, begin = 0;   // tokens in this call, and the first one's place there
+  int32_t chosen_row = -1;        // of the call that went ahead: where its token is; -1: it has none there
   uint64_t served = 0;            // the step that last read a piece of it, or admitted it
   bool exact = true;              // its state is what reading the prompt alone gives, bit for bit
   std::vector<int32_t> followed;  // generated tokens that were read, for cache_end and return_paused
@@ -66,8 +78,32 @@ struct Scheduler::Row {
   std::optional<Error> error = {};
 };
 
+// A sequence's part of a call.
+struct Scheduler::Share {
+  Sequence* sequence;
+  int32_t begin, piece;  // tokens
+  bool reads;            // its prompt
+};
+
+struct Scheduler::Call {
+  std::vector<Share> shares;
+  std::vector<Row> chosen;  // rows whose tokens the device chooses
+  bool is_ahead = false;
+  StepReport report;
+  Clock::time_point begin;
+
+  void forget(const Sequence* ended) {
+    std::erase_if(shares, [&](const Share& s) { return s.sequence == ended; });
+    for (Row& r : chosen) r.sequence = r.sequence == ended ? nullptr : r.sequence;
+  }
+};
+
 Scheduler::Scheduler(const GeneratorModel& model, SchedulerOptions options)
-    : model_(model), options_(std::move(options)), cache_(options_.cache_bytes) {
+    : model_(model),
+      options_(std::move(options)),
+      cache_(options_.cache_bytes),
+      call_(std::make_unique<Call>()),
+      ahead_(std::make_unique<Call>()) {
   const PlanLimits& limits = model.executor->limits();
   const int32_t beside = options_.separate ? 0 : limits.max_sequences;
   QUAMBA2_CHECK(options_.chunk >= 1 && options_.chunk + beside <= limits.max_tokens, "a piece and a step do not fit");
@@ -75,7 +111,7 @@ Scheduler::Scheduler(const GeneratorModel& model, SchedulerOptions options)
   for (int32_t s = limits.max_sequences; s-- > 0;) free_slots_.push_back(s);
 }
 
-Scheduler::~Scheduler() = default;
+Scheduler::~Scheduler() { forget_ahead(); }
 
 void Scheduler::add(uint64_t id, GenerationRequest request, GenerationSink sink) {
   const uint64_t group = request.group;
@@ -179,6 +215,7 @@ void Scheduler::drop_ended() {
     if (s->request.return_paused && !s->update.error) s->update.paused = paused_text(*s);
     tell(s.get());
     free_slots_.push_back(s->slot);
+    if (ahead_->is_ahead) ahead_->forget(s.get());
     s.reset();
   }
   std::erase(active_, nullptr);
@@ -194,17 +231,22 @@ bool Scheduler::step() {
   admit();
   drop_ended();
   admit();
-  if (active_.empty()) return !queue_.empty();
-  const Clock::time_point begin = Clock::now();
+  if (active_.empty()) {
+    forget_ahead();
+    return !queue_.empty();
+  }
   ++step_;
   compose();
-  model_.executor->run(ids_, segments_);
-  collect_rows();
-  answer_rows();
-  for (Row& row : rows_) take_in(&row);
-  const Clock::time_point now = Clock::now();
-  for (auto& s : active_) advance(s.get(), now);
-  report_step(begin);
+  const bool makes = !ids_.empty();  // else all wait for their last tokens
+  if (makes) make_call();
+  if (ahead_->is_ahead) finish_call(ahead_.get());
+  if (makes && may_go_ahead()) {
+    call_->is_ahead = true;
+    for (size_t i = 0; i < call_->chosen.size(); ++i) call_->chosen[i].sequence->chosen_row = static_cast<int32_t>(i);
+    std::swap(call_, ahead_);
+  } else if (makes) {
+    finish_call(call_.get());
+  }
   drop_ended();
   return !active_.empty() || !queue_.empty();
 }
@@ -213,24 +255,30 @@ void Scheduler::compose() {
   ids_.clear();
   segments_.clear();
   readers_.clear();
-  report_ = {};
+  call_->shares.clear();
+  call_->report = {};
+  call_->begin = Clock::now();
   for (auto& s : active_) {
-    s->piece = 0;
     if (s->reading()) readers_.push_back(s.get());
   }
   if (!options_.separate || readers_.empty()) {
     for (auto& s : active_) {
       if (s->reading()) continue;
-      s->begin = static_cast<int32_t>(ids_.size());
-      s->piece = 1;
-      segments_.push_back({s->begin, 1, s->slot});
-      ids_.push_back(s->text->last());
+      if (s->chosen_row >= 0 && s->text->tokens_left() <= 1) continue;  // the last one is on its way
+      join(s.get(), 1);
+      ids_.push_back(s->chosen_row >= 0 ? -1 - s->chosen_row : s->text->last());
     }
-    report_.decoded_tokens = static_cast<int32_t>(ids_.size());
+    call_->report.decoded_tokens = static_cast<int32_t>(ids_.size());
   }
   // Beside growing texts one chunk is read, so that they wait no longer than that; alone, as much as fits.
-  const int32_t left = model_.executor->limits().max_tokens - report_.decoded_tokens;
-  read_pieces(report_.decoded_tokens == 0 ? left : std::min(left, options_.chunk));
+  const int32_t left = model_.executor->limits().max_tokens - call_->report.decoded_tokens;
+  read_pieces(call_->report.decoded_tokens == 0 ? left : std::min(left, options_.chunk));
+}
+
+void Scheduler::join(Sequence* s, int32_t piece) {
+  const auto begin = static_cast<int32_t>(ids_.size());
+  segments_.push_back({begin, piece, s->slot});
+  call_->shares.push_back({s, begin, piece, s->reading()});
 }
 
 // Who was served longest ago is next. The first one always fits, so every prompt is read to its end.
@@ -242,37 +290,103 @@ void Scheduler::read_pieces(int32_t room) {
   for (Sequence* s : readers_) {
     const size_t piece = std::min(chunk - s->read % chunk, s->length() - s->read);
     if (piece > static_cast<size_t>(room)) continue;
-    s->piece = static_cast<int32_t>(piece);
-    s->begin = static_cast<int32_t>(ids_.size());
     s->served = step_;
-    segments_.push_back({s->begin, s->piece, s->slot});
+    join(s, static_cast<int32_t>(piece));
     const auto from = s->request.prompt.begin() + static_cast<std::ptrdiff_t>(s->read);
-    ids_.insert(ids_.end(), from, from + s->piece);
-    room -= s->piece;
-    report_.prompt_tokens += s->piece;
+    ids_.insert(ids_.end(), from, from + static_cast<std::ptrdiff_t>(piece));
+    room -= static_cast<int32_t>(piece);
+    call_->report.prompt_tokens += static_cast<int32_t>(piece);
   }
 }
 
 void Scheduler::collect_rows() {
   rows_.clear();
-  for (auto& s : active_) {
-    if (s->piece == 0) continue;
-    if (!s->reading()) {
-      rows_.push_back({s->begin, s.get()});
+  rules_.clear();
+  selected_.clear();
+  call_->chosen.clear();
+  for (const Share& share : call_->shares) {
+    if (share.reads) {
+      collect_prompt_rows(share);
     } else {
-      collect_prompt_rows(s.get());
+      collect_row(share.sequence, share.begin, -1);
     }
   }
 }
 
-void Scheduler::collect_prompt_rows(Sequence* s) {
-  if (s->request.prompt_logprobs >= 0) {
-    for (int32_t i = 0; i < s->piece && s->read + static_cast<size_t>(i) + 1 < s->length(); ++i) {
-      rows_.push_back({s->begin + i, s, s->request.prompt[s->read + static_cast<size_t>(i) + 1]});
+void Scheduler::collect_prompt_rows(const Share& share) {
+  Sequence& s = *share.sequence;
+  if (s.request.prompt_logprobs >= 0) {
+    for (int32_t i = 0; i < share.piece && s.read + static_cast<size_t>(i) + 1 < s.length(); ++i)
+      collect_row(&s, share.begin + i, s.request.prompt[s.read + static_cast<size_t>(i) + 1]);
+  }
+  const bool whole = s.read + static_cast<size_t>(share.piece) == s.length();
+  if (whole && !s.text->done()) collect_row(&s, share.begin + share.piece - 1, -1);
+}
+
+// Where its token can be chosen by the device, it is.
+void Scheduler::collect_row(Sequence* s, int32_t row, int32_t target) {
+  const Executor& executor = *model_.executor;
+  std::optional<TokenRule> rule;
+  const bool has_room = call_->chosen.size() < static_cast<size_t>(executor.limits().max_selected);
+  if (target < 0 && s->request.logprobs < 0 && has_room && executor.can_choose()) rule = s->text->rule();
+  if (!rule) return rows_.push_back({row, s, target});
+  call_->chosen.push_back({row, s});
+  selected_.push_back(row);
+  rules_.push_back(*rule);
+}
+
+// Has all but the tokens that the device chooses.
+void Scheduler::make_call() {
+  collect_rows();
+  if (call_->chosen.empty()) {
+    model_.executor->run(ids_, segments_);
+  } else {
+    model_.executor->run_and_choose(ids_, segments_, selected_, rules_);
+  }
+  answer_rows();
+  for (const Share& share : call_->shares) note_read(share);
+}
+
+// A token that is known late is read in vain where it has ended the text: states that are kept are not to have read it.
+bool Scheduler::may_go_ahead() const {
+  return rows_.empty() && !call_->chosen.empty() && std::none_of(active_.begin(), active_.end(), [](const auto& s) {
+           return s->request.cache_end || s->request.return_paused;
+         });
+}
+
+void Scheduler::forget_ahead() {
+  ahead_->is_ahead = false;
+  model_.executor->forget_chosen();
+}
+
+void Scheduler::take_chosen(Call* call) {
+  if (call->chosen.empty()) return;
+  const std::span<const int32_t> tokens = model_.executor->take_chosen();
+  const int32_t decoded = call->report.decoded_tokens;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    Row& row = call->chosen[i];
+    if (row.sequence && (row.sequence->text->done() || row.sequence->update.error)) row.sequence = nullptr;
+    if (row.sequence) {
+      row.sequence->chosen_row = -1;
+      row.error = error_of([&] { row.report = TokenReport{row.sequence->text->take_chosen(tokens[i])}; });
+    } else if (row.row < decoded) {
+      --call->report.decoded_tokens;  // read in vain: the token before has ended the text
     }
   }
-  const bool whole = s->read + static_cast<size_t>(s->piece) == s->length();
-  if (whole && !s->text->done()) rows_.push_back({s->begin + s->piece - 1, s});
+}
+
+void Scheduler::finish_call(Call* call) {
+  call->is_ahead = false;
+  take_chosen(call);
+  if (call == call_.get()) {
+    for (Row& row : rows_) take_in(&row);
+  }
+  for (Row& row : call->chosen) {
+    if (row.sequence) take_in(&row);
+  }
+  const Clock::time_point now = Clock::now();
+  for (const Share& share : call->shares) advance(share, now);
+  report_step(call, now);
 }
 
 // Logits come in blocks; each is shared out among the threads. A text is touched by the one thread that has its row.
@@ -303,18 +417,14 @@ void Scheduler::answer_share(void* context, int thread) {
 void Scheduler::answer(Row* row, const float* logits) const {
   const std::span<const float> all(logits, static_cast<size_t>(model_.executor->table_rows()));
   const GenerationRequest& request = row->sequence->request;
-  try {
+  row->error = error_of([&] {
     if (row->target >= 0) {
       row->report = score_token(all, model_.vocab_size, row->target, request.prompt_logprobs);
     } else {
       const int32_t id = row->sequence->text->take(all);
       row->report = request.logprobs >= 0 ? score_token(all, model_.vocab_size, id, request.logprobs) : TokenReport{id};
     }
-  } catch (const Error& e) {
-    row->error = e;
-  } catch (const std::exception& e) {
-    row->error = Error(ErrorCode::kInternal, "cannot sample", "", e.what());
-  }
+  });
 }
 
 void Scheduler::take_in(Row* row) {
@@ -331,19 +441,27 @@ void Scheduler::take_in(Row* row) {
   }
 }
 
-// What the call meant for a sequence. Those that ended hear of it in drop_ended.
-void Scheduler::advance(Sequence* s, Clock::time_point now) {
-  if (s->piece == 0) return;
-  if (s->reading()) {
-    s->read += static_cast<size_t>(s->piece);
+// What a call reads is read in the order of calls from now on.
+void Scheduler::note_read(const Share& share) {
+  Sequence& s = *share.sequence;
+  if (!share.reads) {
+    if (s.request.cache_end || s.request.return_paused) s.followed.push_back(ids_[static_cast<size_t>(share.begin)]);
+    return;
+  }
+  s.read += static_cast<size_t>(share.piece);
+  // Where pieces end in every prompt, a state is exact; the end of one prompt is kept for those who ask for it.
+  const bool cut = s.read % static_cast<size_t>(options_.chunk) == 0;
+  if (cut || (s.request.cache_end && !s.reading()))
+    keep_state(s, std::span(s.request.prompt).first(s.read), cut && s.exact);
+}
+
+// What a call meant for a sequence. Those that ended hear of it in drop_ended.
+void Scheduler::advance(const Share& share, Clock::time_point now) {
+  Sequence* const s = share.sequence;
+  if (share.reads) {
     s->update.usage.prompt_seconds = seconds_between(s->admitted, now);
     if (!s->reading()) s->grown = now;
-    // Where pieces end in every prompt, a state is exact; the end of one prompt is kept for those who ask for it.
-    const bool cut = s->read % static_cast<size_t>(options_.chunk) == 0;
-    if (cut || (s->request.cache_end && !s->reading()))
-      keep_state(*s, std::span(s->request.prompt).first(s->read), cut && s->exact);
   } else {
-    if (s->request.cache_end || s->request.return_paused) s->followed.push_back(ids_[static_cast<size_t>(s->begin)]);
     s->update.usage.generation_seconds = seconds_between(s->grown, now);
   }
   s->update.text += s->text->take_piece();
@@ -351,15 +469,18 @@ void Scheduler::advance(Sequence* s, Clock::time_point now) {
   if (news && !s->text->done() && !s->update.error) tell(s);
 }
 
-void Scheduler::report_step(Clock::time_point begin) {
-  if (!options_.on_step) return;
-  report_.running = static_cast<int32_t>(active_.size());
-  report_.waiting = static_cast<int32_t>(queue_.size());
-  report_.seconds = seconds_between(begin, Clock::now());
-  options_.on_step(report_);
+// A call that went ahead was at work while the one before it was.
+void Scheduler::report_step(Call* call, Clock::time_point now) {
+  StepReport& report = call->report;
+  report.running = static_cast<int32_t>(active_.size());
+  report.waiting = static_cast<int32_t>(queue_.size());
+  report.seconds = seconds_between(std::max(call->begin, reported_), now);
+  reported_ = now;
+  if (options_.on_step) options_.on_step(report);
 }
 
 void Scheduler::fail_all(const Error& error) {
+  forget_ahead();
   for (auto& s : queue_.remove_if([](const auto&) { return true; })) active_.push_back(std::move(s));
   for (auto& s : active_) {
     s->update.finished = true;

@@ -38,8 +38,9 @@ class Scheduler {
   }
   // Ends a request at the next step, which tells its sink. Unknown ids count as nothing: the request may have ended.
   void cancel(uint64_t id);
-  // One call of the model, with all that fits: a token of every growing text, and pieces of prompts in turn. Returns
-  // whether there is more to do.
+  // One call of the model, with all that fits: a token of every growing text, and pieces of prompts in turn. A device that
+  // chooses tokens is given the next call before those of the last one are known: sinks hear of them a step later. Returns whether
+  // there is more to do.
   bool step();
   // Ends every request with this error.
   void fail_all(const Error& error);
@@ -51,6 +52,8 @@ class Scheduler {
  private:
   struct Sequence;
   struct Row;
+  struct Share;
+  struct Call;
   using Clock = std::chrono::steady_clock;
 
   void admit();
@@ -60,16 +63,24 @@ class Scheduler {
   std::shared_ptr<const PausedText> paused_text(const Sequence& s) const;
   void drop_ended();
   void compose();
+  void join(Sequence* s, int32_t piece);
   void read_pieces(int32_t room);
   void collect_rows();
-  void collect_prompt_rows(Sequence* s);
+  void collect_row(Sequence* s, int32_t row, int32_t target);
+  void collect_prompt_rows(const Share& share);
+  void make_call();
+  void note_read(const Share& share);
+  bool may_go_ahead() const;
   void answer_rows();
   static void answer_share(void* context, int thread);
   void answer(Row* row, const float* logits) const;
+  void take_chosen(Call* call);
+  void finish_call(Call* call);
+  void forget_ahead();
   void take_in(Row* row);
-  void advance(Sequence* s, Clock::time_point now);
+  void advance(const Share& share, Clock::time_point now);
   void tell(Sequence* s);
-  void report_step(Clock::time_point begin);
+  void report_step(Call* call, Clock::time_point now);
 
   GeneratorModel model_;
   SchedulerOptions options_;
@@ -78,14 +89,19 @@ class Scheduler {
   std::vector<std::unique_ptr<Sequence>> active_;
   std::vector<int32_t> free_slots_;
   uint64_t step_ = 0;
-  // Of the call that is being made.
+  // Of the call that is being made; rows_ are those whose logits are looked at here.
   std::vector<int32_t> ids_, selected_;
   std::vector<Segment> segments_;
+  std::vector<TokenRule> rules_;
   std::vector<Sequence*> readers_;
   std::vector<Row> rows_;
   size_t block_ = 0;
   const float* logits_ = nullptr;
-  StepReport report_;
+  std::unique_ptr<Call> call_;
+  // The call before, where it went ahead: the device has chosen its tokens, or will, and they are not known here. The call that
+  // follows is made first, and reads them on the device.
+  std::unique_ptr<Call> ahead_;
+  Clock::time_point reported_;  // when the last call was done
 };
 
 }  // namespace quamba2
