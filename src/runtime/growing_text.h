@@ -41,10 +41,10 @@ class GrowingText {
 
   // Samples the next token from the row after the last one, and takes it in. Throws Error{kRuntime} as Sampler does.
   int32_t take(std::span<const float> logits) { return take_in(sampler_.sample(logits)); }
-  // By this rule a device may choose tokens, none, or one before it is known here what the last one was.
-  std::optional<TokenRule> rule() const { return sampler_.rule(); }
+  // By this rule a device may choose the token that comes when `ahead` more are known here.
+  std::optional<TokenRule> rule(int64_t ahead) const { return sampler_.rule(ahead); }
   // The same with what was chosen so.
-  int32_t take_chosen(int32_t chosen) { return take_in(sampler_.check_chosen(chosen)); }
+  int32_t take_chosen(int32_t chosen) { return take_in(sampler_.take_chosen(chosen)); }
   int64_t tokens_left() const { return max_tokens_ - tokens_; }
   // Ends the text here, whatever the model says. Text that was held back is shown, unless nobody listens any more
   // (kCancelled).

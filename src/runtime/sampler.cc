@@ -131,14 +131,20 @@ int32_t Sampler::sample(std::span<const float> logits) {
   return sorted ? draw_sorted(logits, largest) : draw(logits, largest);
 }
 
-std::optional<TokenRule> Sampler::rule() const {
-  if (penalties_ || forbids() || !options_.logit_bias.empty() || options_.temperature != 0) return {};
+std::optional<TokenRule> Sampler::rule(int64_t ahead) const {
+  if (penalties_ || forbids() || !options_.logit_bias.empty()) return {};
   TokenRule rule;
+  if (options_.temperature != 0) {
+    rule.temperature = options_.temperature, rule.top_p = options_.top_p, rule.min_p = options_.min_p;
+    rule.top_k = static_cast<int32_t>(std::min(options_.top_k, vocab_size_));
+    rule.seed = options_.seed, rule.draws = draws() + static_cast<uint64_t>(ahead);
+  }
   rule.vocabulary = static_cast<int32_t>(vocab_size_);
   return rule;
 }
 
-int32_t Sampler::check_chosen(int32_t chosen) {
+int32_t Sampler::take_chosen(int32_t chosen) {
+  if (options_.temperature != 0) random_.next();
   if (chosen == kEveryLogitIsMinusInfinity) refuse_minus_infinity();
   if (chosen < 0) refuse_nan(not_a_number(chosen));
   return chosen;

@@ -37,10 +37,11 @@ class Sampler {
   int32_t sample(std::span<const float> logits);
   uint64_t draws() const { return random_.counter(); }
 
-  // What a device needs to choose as `sample` does: greedy tokens, where nothing but the row counts, now and later. Else nothing.
-  std::optional<TokenRule> rule() const;
-  // What came of that rule is a token, or throws as `sample` does.
-  int32_t check_chosen(int32_t chosen);
+  // What a device needs to choose as `sample` does `ahead` tokens from now, where nothing but the row counts, now and later. Else
+  // nothing.
+  std::optional<TokenRule> rule(int64_t ahead = 0) const;
+  // In the place of `sample`, with what came of that rule. Throws as it does.
+  int32_t take_chosen(int32_t chosen);
 
  private:
   struct Candidate {

@@ -133,6 +133,53 @@ TEST(ChooseToken, GreedyMatchesTheReference) {
   for (const auto& [name, problem] : greedy_problems()) check(name, ++seed, problem);
 }
 
+// Sums of the kernel are of whole numbers of 2^-46 of the largest weight or so: another token than the reference's is a matter of one
+// draw in ten millions.
+std::vector<std::pair<std::string, Problem>> drawing_problems() {
+  std::vector<std::pair<std::string, Problem>> all;
+  const auto rule_of = [](int kind) {
+    return [kind](TokenRule* rule, int32_t r) {
+      rule->temperature = r % 5 == 4 ? 0 : 0.3 + 0.3 * (r % 4);
+      rule->seed = static_cast<uint64_t>(17 * r + kind), rule->draws = static_cast<uint64_t>(r);
+      if (kind & 1) rule->top_k = 1 + 13 * r % (rule->vocabulary + 2);
+      if (kind & 2) rule->top_p = 0.1 + 0.13 * (r % 7);
+      if (kind & 4) rule->min_p = 0.001 * (1 + r % 100);
+      if (kind & 8) rule->top_k = 40, rule->top_p = 0.95;
+    };
+  };
+  for (int kind = 0; kind < 9; ++kind) {
+    const std::string name = "draw " + std::to_string(kind);
+    for (int32_t v : {1, 2, 31, 33, 1000, 1025, 5003, 50277})
+      all.push_back({name, {20, v, v % 7, 0, 0, {}, rule_of(kind)}});
+    const auto changed = [&](const char* what, int32_t v, auto change) {
+      all.push_back({name + ", " + what, {12, v, 5, 1, 0, change, rule_of(kind)}});
+    };
+    changed("equal", 3000, [](float* row, int32_t, int32_t n) { std::fill_n(row, n, -2.0f); });
+    changed("few values", 20000, [](float* row, int32_t, int32_t n) {
+      for (int32_t i = 0; i < n; ++i) row[i] = std::round(row[i]);
+    });
+    changed("far apart", 5003, [](float* row, int32_t, int32_t n) {
+      for (int32_t i = 0; i < n; ++i) row[i] *= 40;
+    });
+    changed("close", 5003, [](float* row, int32_t, int32_t n) {
+      for (int32_t i = 0; i < n; ++i) row[i] *= 1e-3f;
+    });
+    changed("broken", 300, [](float* row, int32_t r, int32_t n) {
+      if (r % 4 == 0) row[n / 2] = kNan;
+      if (r % 4 == 1) std::fill_n(row, n, -kInfinity);
+      if (r % 4 == 2) std::fill_n(row + 1, n - 1, -kInfinity);
+      if (r % 4 == 3) row[n / 3] = row[n - 1] = kInfinity;
+    });
+  }
+  return all;
+}
+
+TEST(ChooseToken, DrawsMatchTheReference) {
+  if (under_test().tables.empty()) GTEST_SKIP() << "no device";
+  uint64_t seed = 9500;
+  for (const auto& [name, problem] : drawing_problems()) check(name, ++seed, problem);
+}
+
 TEST(FollowTokens, MatchesTheReference) {
   if (under_test().tables.empty()) GTEST_SKIP() << "no device";
   for (const KernelTable* table : under_test().tables) {

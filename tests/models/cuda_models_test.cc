@@ -3,6 +3,7 @@
 // restored, recordings. Small models are quantized here; QUAMBA2_GPU_MODELS names directories of larger ones (a:b:c).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <sstream>
@@ -110,6 +111,35 @@ TEST_P(CudaModels, BatchesAndStatesAgreeWithTheCpu) {
   for (int32_t slot = 0; slot < 4; ++slot) gpu.load_state(slot, saved[static_cast<size_t>(slot)]);
   gpu.run(random_ids(4, m.vocab_size, 103), single);
   EXPECT_EQ(logits(&gpu, rows), again);
+}
+
+// Tokens that the GPU chooses and reads next are those that are likeliest by the logits, and a sequence may change its place.
+TEST_P(CudaModels, ChoosesTheLikeliestTokens) {
+  const ModelData m = model();
+  for (int32_t sequences : {1, 4}) {
+    const PlanLimits limits = {.max_tokens = 128, .max_selected = 8, .max_sequences = 4};
+    Executor chooses(m.graph, cuda_backend(), limits), tells(m.graph, cuda_backend(), limits);
+    TokenRule greedy;
+    greedy.vocabulary = static_cast<int32_t>(m.vocab_size);
+    std::vector<int32_t> ids = random_ids(sequences, m.vocab_size, 5), asked = ids, rows;
+    std::vector<Segment> segments;
+    for (int32_t s = 0; s < sequences; ++s) segments.push_back({s, 1, s}), rows.push_back(s);
+    const std::vector<TokenRule> rules(rows.size(), greedy);
+    for (int step = 0; step < 12; ++step) {
+      chooses.run_and_choose(asked, segments, rows, rules);
+      tells.run(ids, segments);
+      const float* logits = tells.logits(rows);
+      for (size_t r = 0; r < rows.size(); ++r) {
+        ids[r] = static_cast<int32_t>(argmax(logits + static_cast<int64_t>(r) * rows_of(m), m.vocab_size));
+        asked[r] = -1 - static_cast<int32_t>(r);
+      }
+      const std::span<const int32_t> chosen = chooses.take_chosen();
+      ASSERT_EQ(std::vector<int32_t>(chosen.begin(), chosen.end()), ids) << "step " << step;
+      if (step % 4 != 3) continue;
+      std::reverse(ids.begin(), ids.end()), std::reverse(asked.begin(), asked.end());
+      for (size_t r = 0; r < segments.size(); ++r) segments[r].slot = sequences - 1 - segments[r].slot;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CudaModels,

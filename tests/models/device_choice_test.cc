@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tokens that a device chooses itself and reads next, on a fake one: the same as where all logits come to the host.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "api/load_model.h"
 #include "backends/cuda/cuda_backend.h"
 #include "quamba2/error.h"
 #include "runtime/generator.h"
+#include "runtime/sampler.h"
 #include "runtime/scheduler.h"
 #include "support/fake_device.h"
 #include "support/model_runs.h"
@@ -179,7 +181,7 @@ std::vector<Heard> serve(const ModelData& m, uint64_t seed, ChooseTable choose, 
   std::vector<int32_t> ends;
   for (int32_t id = 0; id < 20; ++id) ends.push_back(id * 7);
   const GeneratorModel model{&executor, nullptr, m.vocab_size, ends};
-  int64_t decoded = 0, generated = 0;
+  int64_t decoded = 0, followed = 0;
   Scheduler scheduler(model, {8, separate, 1 << 20, [&](const StepReport& s) { decoded += s.decoded_tokens; }});
   Random random(seed);
   std::vector<GenerationRequest> requests;
@@ -195,7 +197,10 @@ std::vector<Heard> serve(const ModelData& m, uint64_t seed, ChooseTable choose, 
     if (kind == 3) r.sampling.min_tokens = 3;
     if (kind == 4) r.cache_end = true;
     if (kind == 5) r.return_paused = true;
-    if (kind == 6) r.sampling.temperature = 1;
+    if (kind == 6 || random.below(3) == 0) r.sampling.temperature = 0.5 + random.uniform();
+    if (random.below(3) == 0) r.sampling.top_k = 1 + random.below(10);
+    if (random.below(3) == 0) r.sampling.top_p = 0.5;
+    if (random.below(3) == 0) r.sampling.min_p = 0.1;
     if (kind == 7) r.sampling.ignore_eos = true;
     requests.push_back(std::move(r));
   }
@@ -205,7 +210,7 @@ std::vector<Heard> serve(const ModelData& m, uint64_t seed, ChooseTable choose, 
   while (more || added < requests.size()) {
     while (added < requests.size() && random.uniform() < 0.4) {
       Heard* to = &heard[added];
-      scheduler.add(added, requests[added], [to, &generated](GenerationUpdate&& update) {
+      scheduler.add(added, requests[added], [to](GenerationUpdate&& update) {
         EXPECT_FALSE(to->finished);
         for (const TokenReport& t : update.tokens) to->tokens.push_back(t.id);
         to->finished = update.finished;
@@ -214,7 +219,6 @@ std::vector<Heard> serve(const ModelData& m, uint64_t seed, ChooseTable choose, 
         if (update.error) to->error = update.error->what();
         if (update.paused) to->paused = update.paused->ids;
         if (update.paused && update.paused->state) to->state = *update.paused->state;
-        if (update.finished && !update.tokens.empty()) generated += update.usage.generated_tokens - 1;
         return true;
       });
       ++added;
@@ -222,7 +226,11 @@ std::vector<Heard> serve(const ModelData& m, uint64_t seed, ChooseTable choose, 
     more = scheduler.step();
   }
   EXPECT_EQ(executor.untaken(), 0);
-  for (const Heard& h : heard) EXPECT_TRUE(h.finished);
+  for (const Heard& h : heard) {
+    EXPECT_TRUE(h.finished);
+    followed += h.tokens.empty() ? 0 : static_cast<int64_t>(h.tokens.size()) - 1;
+  }
+  EXPECT_EQ(decoded, followed) << "what was read in vain does not count";
   return heard;
 }
 
@@ -277,6 +285,42 @@ TEST(DeviceChoice, CancelledTextsLeaveNothingBehind) {
     }
   }
   EXPECT_EQ(executor.untaken(), 0);
+}
+
+// The reference of choose_token is the sampler, token for token. (The order of its sums is another one: two draws of
+// 10^15 may differ.)
+TEST(DeviceChoice, TheReferenceIsTheSampler) {
+  Random random(3);
+  for (int round = 0; round < 3000; ++round) {
+    const auto vocabulary = static_cast<int32_t>(1 + random.below(200)), columns = vocabulary + 3;
+    SamplingOptions o;
+    o.seed = random.next();
+    if (random.below(8) > 0) o.temperature = 0.1 + 2 * random.uniform();
+    if (random.below(2) > 0) o.top_k = random.below(vocabulary + 2);
+    if (random.below(2) > 0) o.top_p = 0.05 + 0.95 * random.uniform();
+    if (random.below(2) > 0) o.min_p = 0.2 * random.uniform();
+    const auto draws = static_cast<uint64_t>(random.below(100));
+    Sampler sampler(o, vocabulary, draws);
+    std::vector<float> logits;
+    const double ties = random.uniform();
+    for (int32_t i = 0; i < columns; ++i) {
+      logits.push_back(static_cast<float>(3 * random.normal()));
+      if (random.uniform() < ties) logits.back() = std::round(logits.back());
+    }
+    TokenRule rule = *sampler.rule();
+    int32_t chosen = 0, next = 0;
+    const auto view = [](void* data, DType type, int32_t words) {
+      return TensorView{data, {1, words, 0, 0}, {words, 1, 0, 0}, type, 2};
+    };
+    ChooseTokenArgs args;
+    args.logits.values = view(logits.data(), DType::kF32, columns);
+    args.rules = view(&rule, DType::kI32, sizeof rule / 4);
+    args.chosen = view(&chosen, DType::kI32, 1), args.next = view(&next, DType::kI32, 1);
+    reference_choose_token(args);
+    EXPECT_EQ(chosen, sampler.sample(logits)) << round;
+    EXPECT_EQ(next, chosen);
+    EXPECT_EQ(rule.draws, o.temperature != 0 ? sampler.draws() : 0);
+  }
 }
 
 // A broken model fails the request, in the words of the sampler.

@@ -86,7 +86,6 @@ __global__ void follow_tokens(int32_t* ids, const int32_t* chosen, int32_t count
 }
 
 Verdict supports_choose_token(const ChooseTokenArgs& args) {
-  if (args.draws) return {"needs greedy rules"};
   return {args.logits.values.dtype == DType::kF32 && args.logits.format.levels == 0 ? nullptr : "needs f32 logits"};
 }
 
@@ -102,6 +101,7 @@ void launch_greedy(const ChoiceRows& rows, int32_t count, const Stream& stream) 
 void run_choose_token(const ChooseTokenArgs& args, const Stream& stream) {
   const ChoiceRows rows = choice_rows(args);
   const int32_t count = args.chosen.dim[0];
+  if (args.draws) launch_choose_token_draw(rows, count, stream);
   const bool fours = reinterpret_cast<uintptr_t>(rows.logits) % 16 == 0 && rows.stride % 4 == 0;
   const bool parts = compute_capability() >= 90 && count <= multiprocessors() / 2;
   if (parts) return fours ? launch_greedy<8, true>(rows, count, stream) : launch_greedy<8, false>(rows, count, stream);

@@ -2,6 +2,7 @@
 // What the kernels that choose tokens are given.
 #pragma once
 
+#include "backend/kernel.h"
 #include "backends/cuda/choose_token_math.h"
 #include "ops/choose_token.h"
 
@@ -20,7 +21,10 @@ inline ChoiceRows choice_rows(const ChooseTokenArgs& args) {
           static_cast<int32_t*>(args.next.data)};
 }
 
-// `best` is `ranked` of the row's largest logit.
+// Rows whose rules have a temperature; the others are left alone.
+void launch_choose_token_draw(const ChoiceRows& rows, int32_t count, const Stream& stream);
+
+// `best` is `ranked` of the token, or of the row's largest logit where that is none.
 __device__ __forceinline__ void tell_choice(const ChoiceRows& rows, int32_t row, uint64_t best) {
   const uint32_t key = key_of_ranked(best);
   const int32_t id = id_of_ranked(best);
