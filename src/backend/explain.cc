@@ -45,6 +45,8 @@ std::string explain(const Plan& plan) {
       if (told.insert(r.kernel + r.reason).second) out += pad("", 24) + "not " + r.kernel + ": " + r.reason + "\n";
     }
   }
+  if (plan.choose.run)
+    out += pad("next token", 24) + pad("choose_token", 16) + pad(plan.choose.kernel, 28) + "f32 -> ids\n";
   return out;
 }
 
