@@ -128,5 +128,6 @@ int main(int argc, char** argv) {
   print_header(ceilings);
   bench_linear(ceilings, filter);
   bench_scans(ceilings, filter);
+  bench_step(ceilings, filter);
   return 0;
 }

@@ -44,5 +44,6 @@ void print_line(const Line& line, const Ceilings& c);
 
 void bench_linear(const Ceilings& c, const std::string& filter);
 void bench_scans(const Ceilings& c, const std::string& filter);
+void bench_step(const Ceilings& c, const std::string& filter);  // only where it is asked for
 
 }  // namespace quamba2::cuda_bench
