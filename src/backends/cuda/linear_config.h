@@ -84,14 +84,28 @@ constexpr int many_token_tile(int32_t outputs, int32_t tokens, int32_t multiproc
   return rounds_128 * 11 < rounds_256 * 20 ? 128 : 256;
 }
 
-// Into how many parts blocks that share a tile of results split K (a cluster's blocks, at most 8): as many as the device has
-// room for at once, while each still has three blocks of K; fewer than eight are not split (measured: 130M's in_proj has
-// six and takes 9.2 us split, 7.5 whole). Integer sums only: their order does not matter.
-constexpr int many_splits(int32_t tiles, int32_t k_blocks, int32_t multiprocessors) {
-  int splits = 1;
-  if (k_blocks < 8) return splits;
-  while (splits < 8 && tiles * splits * 2 <= multiprocessors && splits * 6 <= k_blocks) splits *= 2;
-  return splits;
+// Groups of scales that linear_many_rows has room for, a band; longer K takes few rows.
+constexpr int32_t kMostManyGroups = 160;
+
+// Into how many parts blocks that share a tile of results split K (a cluster's blocks, at most 8), where `each` blocks run on
+// a multiprocessor at once: what the busiest multiprocessor multiplies is least, blocks of K, and what each split costs
+// besides. Fewer than eight blocks of K are not split (measured: 130M's in_proj has six and takes 9.2 us split, 7.5 whole).
+// Integer sums only: their order does not matter.
+constexpr int many_splits(int32_t tiles, int32_t k_blocks, int32_t multiprocessors, int32_t each) {
+  if (k_blocks < 8 || tiles > multiprocessors * each) return 1;
+  int best = 1;
+  int64_t least = 0;
+  for (int splits = 1; splits <= 8 && splits * 3 <= k_blocks && tiles * splits <= multiprocessors * each; ++splits) {
+    const int32_t busiest = (tiles * splits + multiprocessors - 1) / multiprocessors;
+    const int64_t cost = int64_t{busiest} * ((k_blocks + splits - 1) / splits + 1) + (splits > 1 ? 2 : 0);
+    if (splits == 1 || cost < least) best = splits, least = cost;
+  }
+  return best;
+}
+// Groups that a part of K can have: parts begin and end inside groups.
+constexpr int32_t many_groups_of_split(int32_t groups, int32_t splits) {
+  const int32_t most = groups / splits + 3;
+  return most < groups ? most : groups;
 }
 
 }  // namespace quamba2::cuda
