@@ -97,7 +97,7 @@ TEST(LinearConfig, SplitsOfKFitTheDeviceAndHaveWork) {
       }
     }
   }
-  EXPECT_EQ(many_splits(27, 6, 132, 2), 1);  // 130m in_proj
+  EXPECT_EQ(many_splits(27, 6, 132, 2), 1);   // 130m in_proj
   EXPECT_EQ(many_splits(83, 20, 132, 2), 3);  // 2.7b in_proj, 64 sequences
 }
 
@@ -113,7 +113,8 @@ TEST(LinearConfig, GroupsOfASplitHaveRoom) {
             if (begin == end) continue;
             const int32_t first = std::min((begin * 2) >> l.group_shift, l.groups - 1);
             const int32_t last = std::min((end * 2 - 1) >> l.group_shift, l.groups - 1);
-            ASSERT_LE(last - first + 1, many_groups_of_split(l.groups, splits)) << inner << " " << group << " " << splits;
+            ASSERT_LE(last - first + 1, many_groups_of_split(l.groups, splits))
+                << inner << " " << group << " " << splits;
           }
         }
       }

@@ -41,8 +41,8 @@ __device__ __forceinline__ int part_of(const LinearParts& out, int32_t n) {
 template <WeightKind kKind, int kTokens>
 __device__ __forceinline__ void read_row_scales(const ManyRows& p, ResultScales<kTokens>& to) {
   if (threadIdx.x >= kManyRows) return;
-  const int32_t n = min(static_cast<int32_t>(blockIdx.x) * kManyRows + static_cast<int32_t>(threadIdx.x),
-                        p.weight.outputs - 1);
+  const int32_t n =
+      min(static_cast<int32_t>(blockIdx.x) * kManyRows + static_cast<int32_t>(threadIdx.x), p.weight.outputs - 1);
   to.row[threadIdx.x] = has_row_scales(kKind) ? p.weight.rows[n] : 1.0f;
   to.bias[threadIdx.x] = p.out.bias != nullptr ? p.out.bias[n] : 0.0f;
   const int part = part_of(p.out, n);
@@ -57,7 +57,8 @@ __device__ __forceinline__ void read_row_scales(const ManyRows& p, ResultScales<
 template <WeightKind kKind, int kTokens>
 __device__ __forceinline__ void read_token_scales(const ManyRows& p, ResultScales<kTokens>& to) {
   if (threadIdx.x >= kTokens) return;
-  const int32_t token = min(static_cast<int32_t>(blockIdx.y) * kTokens + static_cast<int32_t>(threadIdx.x), p.tokens - 1);
+  const int32_t token =
+      min(static_cast<int32_t>(blockIdx.y) * kTokens + static_cast<int32_t>(threadIdx.x), p.tokens - 1);
   to.token[threadIdx.x] = multiplies_codes(kKind) ? scale_of(p.x, token, 0) : p.up[token];
 }
 
@@ -111,8 +112,7 @@ __device__ __forceinline__ float4 four_sums(const ManyRows& p, const float* at) 
   }
 #pragma unroll
   for (int rank = 0; rank < 8; ++rank) {
-    if (rank < p.splits)
-      sum.x += part[rank].x, sum.y += part[rank].y, sum.z += part[rank].z, sum.w += part[rank].w;
+    if (rank < p.splits) sum.x += part[rank].x, sum.y += part[rank].y, sum.z += part[rank].z, sum.w += part[rank].w;
   }
   return make_float4(static_cast<float>(sum.x), static_cast<float>(sum.y), static_cast<float>(sum.z),
                      static_cast<float>(sum.w));

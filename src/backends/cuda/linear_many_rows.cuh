@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// linear for many tokens on sm_90a. First the activations are re-laid (tile_rows). Then a block multiplies 128 weight rows by
-// kTokens tokens: a producer thread copies blocks of 128 bytes along K into a ring in shared memory, two groups of four warps
-// turn the weights of 64 rows each into fragments in registers and multiply them by the tokens.
+// linear for many tokens on sm_90a. Activations are re-laid first (tile_rows), but up to 64 rows of codes as they are copied. A block multiplies 128 weight rows by
+// kTokens tokens: a producer copies blocks of 128 bytes along K into a ring in shared memory, two groups of four warps turn the
+// weights of 64 rows each into fragments in registers and multiply them by the tokens.
 //
 //        weights (fragments, registers)        tokens [kTokens, 128 bytes] (shared memory)
 //   rows 0 .. 63    group 0: warp w has band w        ring of stages:  [ x | codes ] [ x | codes ] ...
@@ -36,6 +36,11 @@ template <WeightKind kKind, int kTokens>
 constexpr int many_stage_bytes() {
   return kTokens * 128 + kManyRows / kBandRows * many_weight_bytes<kKind>();
 }
+// Whether blocks re-lay tokens themselves.
+template <WeightKind kKind, int kTokens>
+constexpr bool relays_rows() {
+  return multiplies_codes(kKind) && kTokens == 64;
+}
 template <WeightKind kKind, int kTokens>
 constexpr int many_stages() {
   if (kTokens > 64) return 4;
@@ -60,8 +65,7 @@ constexpr int many_shared_bytes() {  // without group scales
 
 // Registers of one tile of weights: its products' fragments.
 template <WeightKind kKind>
-__device__ __forceinline__ void tile_fragments(const char* codes, uint32_t scales,
-                                               uint32_t (*a)[4]) {
+__device__ __forceinline__ void tile_fragments(const char* codes, uint32_t scales, uint32_t (*a)[4]) {
   using F = Fragments<kKind>;
   const int lane = threadIdx.x % 32;
   WeightTile t;
@@ -142,50 +146,119 @@ struct ManyBlock {
   // The scales of rows g and g + 8 of a band, of a tile of block `block` of the range.
   __device__ __forceinline__ uint32_t group_scales(int slot, int32_t block, int tile) const {
     if constexpr (!has_groups(kKind)) return 0;
-    const int32_t group = min(((inner.begin + block) * kTiles + tile) >> p.weight.group_shift, p.weight.group_count - 1);
+    const int32_t group =
+        min(((inner.begin + block) * kTiles + tile) >> p.weight.group_shift, p.weight.group_count - 1);
     return groups[(slot * p.group_stride + group - inner.first_group) * 8 + threadIdx.x % 32 / 4];
   }
 };
 
-// One thread. Rows of no token are not copied: their sums are not stored.
+// One thread: the weights of a block of K, and the bytes of tokens that are announced with them.
 template <WeightKind kKind, int kTokens>
-__device__ __forceinline__ void produce(const ManyBlock<kKind, kTokens>& s) {
+__device__ __forceinline__ void ask_weights(const ManyBlock<kKind, kTokens>& s, int32_t block, int32_t token_bytes) {
+  using Block = ManyBlock<kKind, kTokens>;
+  const int stage = block % Block::kStages;
+  char* at = s.stages + stage * Block::kStage + kTokens * 128;
+  arrive_expecting(s.shared.full + stage, Block::kBands * Block::kWeight + token_bytes);
+  for (int b = 0; b < Block::kBands; ++b) {
+    const int64_t tile = static_cast<int64_t>(s.band(b)) * s.p.weight.k_tiles + (s.inner.begin + block) * Block::kTiles;
+    copy_bulk(at + b * Block::kWeight, s.p.weight.codes + tile * tile_bytes(kKind), Block::kWeight,
+              s.shared.full + stage);
+  }
+}
+template <WeightKind kKind, int kTokens>
+__device__ __forceinline__ void ask_group_scales(const ManyBlock<kKind, kTokens>& s) {
+  if constexpr (!has_groups(kKind)) return;
+  using Block = ManyBlock<kKind, kTokens>;
+  arrive_expecting(&s.shared.groups, Block::kBands * s.inner.groups * 32);
+  for (int b = 0; b < Block::kBands; ++b) {
+    const int64_t group = static_cast<int64_t>(s.band(b)) * s.p.weight.group_count + s.inner.first_group;
+    copy_bulk(s.groups + b * s.p.group_stride * 8, s.p.weight.groups + group * 8, s.inner.groups * 32,
+              &s.shared.groups);
+  }
+}
+
+// One thread, with tokens that tile_rows has left. Rows of no token are not copied: their sums are not stored.
+template <WeightKind kKind, int kTokens>
+__device__ __forceinline__ void produce_tiled(const ManyBlock<kKind, kTokens>& s) {
   using Block = ManyBlock<kKind, kTokens>;
   constexpr int kStages = Block::kStages;
   const ManyRows& p = s.p;
   const int32_t first_token = static_cast<int32_t>(blockIdx.y) * kTokens;
   const char* x = p.tokens_tiled + static_cast<int64_t>(first_token) * 128;
   const int32_t x_bytes = min(kTokens, p.tokens - first_token) * 128;
-  const auto ask_weights = [&](int32_t block) {
-    const int stage = block % kStages;
-    char* at = s.stages + stage * Block::kStage + kTokens * 128;
-    arrive_expecting(s.shared.full + stage, Block::kStage - kTokens * 128 + x_bytes);
-    for (int b = 0; b < Block::kBands; ++b) {
-      const int64_t tile = static_cast<int64_t>(s.band(b)) * p.weight.k_tiles + (s.inner.begin + block) * Block::kTiles;
-      copy_bulk(at + b * Block::kWeight, p.weight.codes + tile * tile_bytes(kKind), Block::kWeight,
-                s.shared.full + stage);
-    }
-  };
   const auto ask_tokens = [&](int32_t block) {
     const int stage = block % kStages;
     copy_bulk(s.stages + stage * Block::kStage, x + static_cast<int64_t>(s.inner.begin + block) * p.padded_tokens * 128,
               x_bytes, s.shared.full + stage);
   };
   const int32_t early = min(kStages, s.inner.count);
-  for (int32_t block = 0; block < early; ++block) ask_weights(block);
-  if constexpr (has_groups(kKind)) {
-    arrive_expecting(&s.shared.groups, Block::kBands * s.inner.groups * 32);
-    for (int b = 0; b < Block::kBands; ++b) {
-      const int64_t group = static_cast<int64_t>(s.band(b)) * p.weight.group_count + s.inner.first_group;
-      copy_bulk(s.groups + b * p.group_stride * 8, p.weight.groups + group * 8, s.inner.groups * 32, &s.shared.groups);
-    }
-  }
+  for (int32_t block = 0; block < early; ++block) ask_weights(s, block, x_bytes);
+  ask_group_scales(s);
   wait_for_previous();
   for (int32_t block = 0; block < early; ++block) ask_tokens(block);
   for (int32_t block = early; block < s.inner.count; ++block) {
     wait_barrier(s.shared.empty + block % kStages, (block / kStages - 1) % 2);
-    ask_weights(block);
+    ask_weights(s, block, x_bytes);
     ask_tokens(block);
+  }
+}
+
+// 64 of a token's codes into the order of linear_layout.h, where they are.
+template <WeightKind kKind>
+__device__ __forceinline__ void relay_codes(uint4 (&v)[4]) {
+  if constexpr (kKind == WeightKind::kI8) {
+#pragma unroll
+    for (int i = 0; i < 4; i += 2) {
+      const uint4 a = v[i], b = v[i + 1];
+      v[i] = make_uint4(a.x, a.z, b.x, b.z), v[i + 1] = make_uint4(a.y, a.w, b.y, b.w);
+    }
+  } else {
+    const uint4 a = v[0], b = v[1], c = v[2], d = v[3];
+    v[0] = make_uint4(a.x, b.x, c.x, d.x), v[1] = make_uint4(a.y, b.y, c.y, d.y);
+    v[2] = make_uint4(a.z, b.z, c.z, d.z), v[3] = make_uint4(a.w, b.w, c.w, d.w);
+  }
+}
+
+// 128 threads, with codes as they lie: a thread re-lays 64 codes of a token a block of K, which it reads a block ahead.
+template <WeightKind kKind>
+__device__ __forceinline__ void produce_rows(const ManyBlock<kKind, 64>& s) {
+  using Block = ManyBlock<kKind, 64>;
+  constexpr int kStages = Block::kStages;
+  const ManyRows& p = s.p;
+  const int thread = threadIdx.x % 128, row = thread / 2, half = thread % 2;
+  const int32_t early = min(kStages, s.inner.count), token = static_cast<int32_t>(blockIdx.y) * 64 + row;
+  if (thread == 0) {
+    for (int32_t block = 0; block < early; ++block) ask_weights(s, block, 0);
+    ask_group_scales(s);
+  }
+  wait_for_previous();
+  // What is read next, and how many columns are left from there; of no token: none.
+  const int32_t first_column = s.inner.begin * 128 + half * 64;
+  const char* from = static_cast<const char*>(p.x.data) + static_cast<int64_t>(token) * p.x.stride + first_column;
+  int32_t left = token < p.tokens ? min(p.weight.inner - first_column, s.inner.count * 128 - half * 64) : 0;
+  const auto load = [&](uint4(&v)[4]) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      v[i] = make_uint4(0, 0, 0, 0);
+      if (i * 16 < left) v[i] = *reinterpret_cast<const uint4*>(from + i * 16);
+    }
+    from += 128, left -= 128;
+  };
+  uint4 held[4];
+  load(held);
+  for (int32_t block = 0; block < s.inner.count; ++block) {
+    const int32_t stage = block % kStages;
+    if (block >= early) {
+      wait_barrier(s.shared.empty + stage, (block / kStages - 1) % 2);
+      if (thread == 0) ask_weights(s, block, 0);
+    }
+    relay_codes<kKind>(held);
+    char* to = s.stages + stage * Block::kStage + row * 128;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) *reinterpret_cast<uint4*>(to + ((half * 4 + i) ^ row % 8) * 16) = held[i];
+    load(held);
+    show_to_copies();
+    arrive(s.shared.full + stage);
   }
 }
 
@@ -274,7 +347,9 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
   using Block = ManyBlock<kKind, kTokens>;
   const Block block = {p, inner_range<kKind, kSplit>(p), stages, groups, shared};
   if (threadIdx.x == 0) {
-    for (int i = 0; i < Block::kStages; ++i) init_barrier(shared.full + i, 1), init_barrier(shared.empty + i, 256);
+    const int arrivals = relays_rows<kKind, kTokens>() ? 129 : 1;  // one that announces weights, then those who re-lay
+    for (int i = 0; i < Block::kStages; ++i)
+      init_barrier(shared.full + i, arrivals), init_barrier(shared.empty + i, 256);
     init_barrier(&shared.groups, 1);
     publish_barriers();
   }
@@ -283,10 +358,14 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
   constexpr int kHalves = kTokens > 128 ? kTokens / 128 : 1, kProduct = kTokens / kHalves;
   const int group = threadIdx.x / 128;
   if (group == 2) {
-    fewer_registers<kTokens <= 64 ? 32 : 40>();
-    if (threadIdx.x == 256) produce(block);
+    fewer_registers<(kTokens > 64 ? 40 : relays_rows<kKind, kTokens>() ? 48 : 32)>();
+    if constexpr (relays_rows<kKind, kTokens>()) {
+      produce_rows(block);
+    } else {
+      if (threadIdx.x == 256) produce_tiled(block);
+    }
   } else {
-    more_registers<kTokens <= 64 ? 104 : 232>();
+    more_registers<(kTokens > 64 ? 232 : relays_rows<kKind, kTokens>() ? 96 : 104)>();
     read_row_scales<kKind>(p, shared.scales);
     wait_for_previous();
     read_token_scales<kKind>(p, shared.scales);
@@ -332,16 +411,22 @@ constexpr bool has_many_rows() {
 
 inline int32_t padded_tokens_of(int32_t tokens) { return (tokens + kManyTokens - 1) / kManyTokens * kManyTokens; }
 
+// Whether a thread can read sixteen codes of a row at a time.
+inline bool rows_in_sixteens(const Numbers& x, int32_t inner) {
+  return (x.stride | inner | reinterpret_cast<int64_t>(x.data)) % 16 == 0;
+}
+
 template <WeightKind kKind>
-bool takes_many_rows(const LinearLayout& layout, int32_t tokens) {
-  return has_many_rows<kKind>() && tokens > most_few_tokens(kKind) && layout.groups <= kMostManyGroups;
+bool takes_many_rows(const LinearArgs& args, const LinearLayout& layout) {
+  if (!has_many_rows<kKind>() || args.x.values.dim[0] <= most_few_tokens(kKind)) return false;
+  if (sums_groups<kKind>() && !rows_in_sixteens(numbers_of(args.x), layout.inner)) return false;
+  return layout.groups <= kMostManyGroups;
 }
 
 template <WeightKind kKind>
 size_t many_rows_scratch(const LinearArgs& args, int32_t) {
-  const int32_t tokens = args.x.values.dim[0];
-  if (!takes_many_rows<kKind>(layout_of(args, kKind), tokens)) return 0;
-  const int64_t padded = padded_tokens_of(tokens);
+  if (sums_groups<kKind>() || !takes_many_rows<kKind>(args, layout_of(args, kKind))) return 0;
+  const int64_t padded = padded_tokens_of(args.x.values.dim[0]);
   return static_cast<size_t>(padded * (128 * many_block_count(kKind, args.weight.values.dim[1]) + 4));
 }
 
@@ -381,10 +466,16 @@ void run_many_rows(const LinearArgs& args, const Stream& stream) {
   float* up = reinterpret_cast<float*>(stream.scratch);
   char* tiled = stream.scratch + static_cast<int64_t>(p.padded_tokens) * 4;
   p.tokens_tiled = tiled, p.up = up;
-  const TileRows rows = {p.x, tiled, up, p.tokens, p.padded_tokens, layout.inner, p.blocks};
-  launch(tile_rows<kKind>, {dim3(p.tokens), dim3(256)}, stream, rows);
-  if (p.tokens <= 64 || sums_groups<kKind>()) return split_many_rows<kKind, 64>(p, stream);
+  if constexpr (multiplies_codes(kKind)) {
+    if (sums_groups<kKind>() || (p.tokens <= 64 && rows_in_sixteens(p.x, layout.inner)))
+      return split_many_rows<kKind, 64>(p, stream);
+  }
   if constexpr (!sums_groups<kKind>()) {
+    const TileRows rows = {p.x, tiled, up, p.tokens, p.padded_tokens, layout.inner, p.blocks};
+    launch(tile_rows<kKind>, {dim3(p.tokens), dim3(256)}, stream, rows);
+    if constexpr (!multiplies_codes(kKind)) {
+      if (p.tokens <= 64) return launch_many_rows<kKind, 64, false>(p, stream);
+    }
     if (many_token_tile(layout.outputs, p.tokens, multiprocessors()) == 256)
       return launch_many_rows<kKind, 256, false>(p, stream);
     split_many_rows<kKind, 128>(p, stream);
@@ -393,7 +484,7 @@ void run_many_rows(const LinearArgs& args, const Stream& stream) {
 
 template <WeightKind kKind>
 void run_linear(const LinearArgs& args, const Stream& stream) {
-  if (compute_capability() == 90 && takes_many_rows<kKind>(layout_of(args, kKind), args.x.values.dim[0]))
+  if (compute_capability() == 90 && takes_many_rows<kKind>(args, layout_of(args, kKind)))
     return run_many_rows<kKind>(args, stream);
   run_few_rows<kKind>(args, stream);
 }

@@ -176,8 +176,7 @@ __device__ __forceinline__ void scan_heads(const SsdScan& s, Shared& shared) {
     }
     if (has_next && threadIdx.x / 32 == 1) {
       const Segment next = segment_at(s, item + stride);
-      if (next.length != 0)
-        shared.step[(turn + 1) % 2] = ssd_step<kInputs>(s, next.begin, (item + stride) % s.heads);
+      if (next.length != 0) shared.step[(turn + 1) % 2] = ssd_step<kInputs>(s, next.begin, (item + stride) % s.heads);
     }
     if (segment.length != 0) {
       const int offset = left_by_blocks(shared, block, p) + (kOne / 2 - 1);

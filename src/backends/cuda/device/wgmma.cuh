@@ -47,19 +47,19 @@ __device__ __forceinline__ void wait_products() {
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add)))
 
 // The same on 32 sums.
-#define QUAMBA2_PRODUCTS_64(instruction, scales, sum)                                                  \
-  asm volatile(                                                                                        \
-      "{\n"                                                                                            \
-      ".reg .pred p;\n"                                                                                \
-      "setp.ne.b32 p, %37, 0;\n"                                                                       \
-      "wgmma.mma_async.sync.aligned." instruction                                                      \
-      " "                                                                                              \
-      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                        \
-      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "              \
-      "{%32, %33, %34, %35}, %36, p" scales                                                            \
-      ";\n"                                                                                            \
-      "}\n"                                                                                            \
-      : QUAMBA2_EIGHT(sum, 0), QUAMBA2_EIGHT(sum, 8), QUAMBA2_EIGHT(sum, 16), QUAMBA2_EIGHT(sum, 24)   \
+#define QUAMBA2_PRODUCTS_64(instruction, scales, sum)                                                \
+  asm volatile(                                                                                      \
+      "{\n"                                                                                          \
+      ".reg .pred p;\n"                                                                              \
+      "setp.ne.b32 p, %37, 0;\n"                                                                     \
+      "wgmma.mma_async.sync.aligned." instruction                                                    \
+      " "                                                                                            \
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                      \
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "            \
+      "{%32, %33, %34, %35}, %36, p" scales                                                          \
+      ";\n"                                                                                          \
+      "}\n"                                                                                          \
+      : QUAMBA2_EIGHT(sum, 0), QUAMBA2_EIGHT(sum, 8), QUAMBA2_EIGHT(sum, 16), QUAMBA2_EIGHT(sum, 24) \
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add)))
 
 // d = a * b, or d += a * b: codes [64, 32] times [32, 128], floats [64, 16] times [16, 128]; 64 columns where d is 32 sums.
