@@ -90,9 +90,9 @@ TEST(SsdScan, StepsOfManySequencesMatchTheReference) {
   std::vector<ScanProblem> problems;
   for (const bool codes : {false, true}) {
     ScanProblem p;
-    p.heads = 48, p.width = 64, p.states = 128, p.groups = 2, p.slots = 30;
+    p.heads = 48, p.width = 64, p.states = 128, p.groups = 2, p.slots = 10;
     p.segments.clear();
-    for (int32_t i = 0; i < 29; ++i) p.segments.push_back({i, 1, 28 - i});
+    for (int32_t i = 0; i < 9; ++i) p.segments.push_back({i, 1, 8 - i});
     p.state.storage = DType::kI8, p.state.grain = Grain::kColumn, p.state.dynamic = true;
     if (codes) {
       p.x.storage = p.bc.storage = p.dt.storage = p.out.storage = DType::kI8;
