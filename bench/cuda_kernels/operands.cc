@@ -11,7 +11,7 @@ Operand activation(int32_t rows, int32_t columns, bool codes) {
   o.values.data = codes ? random_bytes(static_cast<size_t>(count)) : random_floats(count, DType::kF32, 1.0f);
   if (!codes) return o;
   o.format.levels = 1, o.format.level[0] = {Grain::kColumn, 0, DType::kF32};
-  o.scales[0] = {random_floats(columns, DType::kF32, 0.01f), {columns}, {1}, DType::kF32, 1};
+  o.scales[0] = {random_scales(columns), {columns}, {1}, DType::kF32, 1};
   return o;
 }
 
@@ -63,7 +63,7 @@ LinearArgs linear_problem(const KindOfLinear& k, int32_t outputs, int32_t inner,
   a.x.format.storage = k.x;
   if (k.x == DType::kI8) {
     a.x.format.levels = 1, a.x.format.dynamic = true, a.x.format.level[0] = {Grain::kRow, 0, DType::kF32};
-    a.x.scales[0] = {random_floats(tokens, DType::kF32, 0.01f), {tokens}, {1}, DType::kF32, 1};
+    a.x.scales[0] = {random_scales(tokens), {tokens}, {1}, DType::kF32, 1};
     a.x.values.data = random_bytes(static_cast<size_t>(tokens) * static_cast<size_t>(inner));
   } else {
     a.x.values.data = random_floats(static_cast<int64_t>(tokens) * inner, k.x, 1.0f);

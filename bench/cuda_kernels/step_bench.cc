@@ -27,7 +27,7 @@ struct Piece {
 Operand row_codes(int32_t rows, int32_t columns) {
   Operand o = activation(rows, columns, true);
   o.format.dynamic = true, o.format.level[0] = {Grain::kRow, 0, DType::kF32};
-  o.scales[0] = {random_floats(rows, DType::kF32, 0.01f), {rows}, {1}, DType::kF32, 1};
+  o.scales[0] = {random_scales(rows), {rows}, {1}, DType::kF32, 1};
   return o;
 }
 
@@ -77,7 +77,7 @@ Piece conv_piece(const Operand& xbc, const OutputParts& out, const Segment* segm
   a.x = xbc, a.out = out, a.segments = segments, a.segment_count = kSequences;
   a.weight = activation(channels, taps, true);
   a.weight.format.level[0] = {Grain::kRow, 0, DType::kF32};
-  a.weight.scales[0] = {random_floats(channels, DType::kF32, 0.01f), {channels}, {1}, DType::kF32, 1};
+  a.weight.scales[0] = {random_scales(channels), {channels}, {1}, DType::kF32, 1};
   a.bias = parameters(channels, 0.1f);
   a.state = xbc;
   a.state.values = {random_bytes(static_cast<size_t>(kSequences * channels) * (taps - 1)),

@@ -175,7 +175,7 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
     if constexpr (relays_rows<kKind, kTokens>()) {
       produce_rows(block);
     } else {
-      if (threadIdx.x == 256) produce_tiled(block);
+      if (threadIdx.x < 288) produce_tiled(block);
     }
   } else {
     more_registers<(kTokens > 64 ? 232 : relays_rows<kKind, kTokens>() ? 96 : 104)>();
@@ -238,7 +238,7 @@ bool takes_many_rows(const LinearArgs& args, const LinearLayout& layout) {
 
 template <WeightKind kKind>
 size_t many_rows_scratch(const LinearArgs& args, int32_t) {
-  if (sums_groups<kKind>() || !takes_many_rows<kKind>(args, layout_of(args, kKind))) return 0;
+  if (!takes_many_rows<kKind>(args, layout_of(args, kKind))) return 0;
   const int64_t padded = padded_tokens_of(args.x.values.dim[0]);
   return static_cast<size_t>(padded * (128 * many_block_count(kKind, args.weight.values.dim[1]) + 4));
 }
@@ -279,16 +279,16 @@ void run_many_rows(const LinearArgs& args, const Stream& stream) {
   float* up = reinterpret_cast<float*>(stream.scratch);
   char* tiled = stream.scratch + static_cast<int64_t>(p.padded_tokens) * 4;
   p.tokens_tiled = tiled, p.up = up;
-  if constexpr (multiplies_codes(kKind)) {
-    if (sums_groups<kKind>() || (p.tokens <= 64 && rows_in_sixteens(p.x, layout.inner)))
-      return split_many_rows<kKind, 64>(p, stream);
+  const bool narrow = p.tokens <= 64 || sums_groups<kKind>();
+  if constexpr (relays_rows<kKind, 64>()) {
+    if (narrow && rows_in_sixteens(p.x, layout.inner)) return split_many_rows<kKind, 64>(p, stream);
+  }
+  const TileRows rows = {p.x, tiled, up, p.tokens, p.padded_tokens, layout.inner, p.blocks};
+  launch(tile_rows<kKind>, {dim3(p.tokens), dim3(256)}, stream, rows);
+  if constexpr (!relays_rows<kKind, 64>()) {
+    if (narrow) return split_many_rows<kKind, 64>(p, stream);
   }
   if constexpr (!sums_groups<kKind>()) {
-    const TileRows rows = {p.x, tiled, up, p.tokens, p.padded_tokens, layout.inner, p.blocks};
-    launch(tile_rows<kKind>, {dim3(p.tokens), dim3(256)}, stream, rows);
-    if constexpr (!multiplies_codes(kKind)) {
-      if (p.tokens <= 64) return launch_many_rows<kKind, 64, false>(p, stream);
-    }
     if (many_token_tile(layout.outputs, p.tokens, multiprocessors()) == 256)
       return launch_many_rows<kKind, 256, false>(p, stream);
     split_many_rows<kKind, 128>(p, stream);
