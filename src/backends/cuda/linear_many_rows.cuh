@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// linear for many tokens on sm_90a. Activations are re-laid first (tile_rows), but up to 64 rows of codes as they are copied. A block multiplies 128 weight rows by
-// kTokens tokens: a producer copies blocks of 128 bytes along K into a ring in shared memory, two groups of four warps turn the
-// weights of 64 rows each into fragments in registers and multiply them by the tokens.
+// linear for many tokens on sm_90a. First the activations are re-laid (tile_rows). Then a block multiplies 128 weight rows by
+// kTokens tokens: a producer thread copies blocks of 128 bytes along K into a ring in shared memory, two groups of four warps
+// turn the weights of 64 rows each into fragments in registers and multiply them by the tokens.
 //
 //        weights (fragments, registers)        tokens [kTokens, 128 bytes] (shared memory)
 //   rows 0 .. 63    group 0: warp w has band w        ring of stages:  [ x | codes ] [ x | codes ] ...
@@ -160,9 +160,7 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
   using Block = ManyBlock<kKind, kTokens>;
   const Block block = {p, inner_range<kKind, kSplit>(p), stages, groups, shared};
   if (threadIdx.x == 0) {
-    const int arrivals = relays_rows<kKind, kTokens>() ? 129 : 1;  // one that announces weights, then those who re-lay
-    for (int i = 0; i < Block::kStages; ++i)
-      init_barrier(shared.full + i, arrivals), init_barrier(shared.empty + i, 256);
+    for (int i = 0; i < Block::kStages; ++i) init_barrier(shared.full + i, 1), init_barrier(shared.empty + i, 256);
     init_barrier(&shared.groups, 1);
     publish_barriers();
   }
@@ -171,14 +169,10 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
   constexpr int kHalves = kTokens > 128 ? kTokens / 128 : 1, kProduct = kTokens / kHalves;
   const int group = threadIdx.x / 128;
   if (group == 2) {
-    fewer_registers<(kTokens > 64 ? 40 : relays_rows<kKind, kTokens>() ? 48 : 32)>();
-    if constexpr (relays_rows<kKind, kTokens>()) {
-      produce_rows(block);
-    } else {
-      if (threadIdx.x < 288) produce_tiled(block);
-    }
+    fewer_registers<(kTokens > 64 ? 40 : 32)>();
+    if (threadIdx.x == 256) produce(block);
   } else {
-    more_registers<(kTokens > 64 ? 232 : relays_rows<kKind, kTokens>() ? 96 : 104)>();
+    more_registers<(kTokens > 64 ? 232 : 104)>();
     read_row_scales<kKind>(p, shared.scales);
     wait_for_previous();
     read_token_scales<kKind>(p, shared.scales);
@@ -224,22 +218,16 @@ constexpr bool has_many_rows() {
 
 inline int32_t padded_tokens_of(int32_t tokens) { return (tokens + kManyTokens - 1) / kManyTokens * kManyTokens; }
 
-// Whether a thread can read sixteen codes of a row at a time.
-inline bool rows_in_sixteens(const Numbers& x, int32_t inner) {
-  return (x.stride | inner | reinterpret_cast<int64_t>(x.data)) % 16 == 0;
-}
-
 template <WeightKind kKind>
-bool takes_many_rows(const LinearArgs& args, const LinearLayout& layout) {
-  if (!has_many_rows<kKind>() || args.x.values.dim[0] <= most_few_tokens(kKind)) return false;
-  if (sums_groups<kKind>() && !rows_in_sixteens(numbers_of(args.x), layout.inner)) return false;
-  return layout.groups <= kMostManyGroups;
+bool takes_many_rows(const LinearLayout& layout, int32_t tokens) {
+  return has_many_rows<kKind>() && tokens > most_few_tokens(kKind) && layout.groups <= kMostManyGroups;
 }
 
 template <WeightKind kKind>
 size_t many_rows_scratch(const LinearArgs& args, int32_t) {
-  if (!takes_many_rows<kKind>(args, layout_of(args, kKind))) return 0;
-  const int64_t padded = padded_tokens_of(args.x.values.dim[0]);
+  const int32_t tokens = args.x.values.dim[0];
+  if (!takes_many_rows<kKind>(layout_of(args, kKind), tokens)) return 0;
+  const int64_t padded = padded_tokens_of(tokens);
   return static_cast<size_t>(padded * (128 * many_block_count(kKind, args.weight.values.dim[1]) + 4));
 }
 
@@ -279,15 +267,9 @@ void run_many_rows(const LinearArgs& args, const Stream& stream) {
   float* up = reinterpret_cast<float*>(stream.scratch);
   char* tiled = stream.scratch + static_cast<int64_t>(p.padded_tokens) * 4;
   p.tokens_tiled = tiled, p.up = up;
-  const bool narrow = p.tokens <= 64 || sums_groups<kKind>();
-  if constexpr (relays_rows<kKind, 64>()) {
-    if (narrow && rows_in_sixteens(p.x, layout.inner)) return split_many_rows<kKind, 64>(p, stream);
-  }
   const TileRows rows = {p.x, tiled, up, p.tokens, p.padded_tokens, layout.inner, p.blocks};
   launch(tile_rows<kKind>, {dim3(p.tokens), dim3(256)}, stream, rows);
-  if constexpr (!relays_rows<kKind, 64>()) {
-    if (narrow) return split_many_rows<kKind, 64>(p, stream);
-  }
+  if (p.tokens <= 64 || sums_groups<kKind>()) return split_many_rows<kKind, 64>(p, stream);
   if constexpr (!sums_groups<kKind>()) {
     if (many_token_tile(layout.outputs, p.tokens, multiprocessors()) == 256)
       return launch_many_rows<kKind, 256, false>(p, stream);
@@ -297,7 +279,7 @@ void run_many_rows(const LinearArgs& args, const Stream& stream) {
 
 template <WeightKind kKind>
 void run_linear(const LinearArgs& args, const Stream& stream) {
-  if (compute_capability() == 90 && takes_many_rows<kKind>(args, layout_of(args, kKind)))
+  if (compute_capability() == 90 && takes_many_rows<kKind>(layout_of(args, kKind), args.x.values.dim[0]))
     return run_many_rows<kKind>(args, stream);
   run_few_rows<kKind>(args, stream);
 }

@@ -41,44 +41,35 @@ struct HeadInputs {
   float bc, x, skipped;  // a number of B or C, one of x, and for the threads that write outputs D x
 };
 
-// A head of a segment, and how far a block's next one is: no division a turn.
-struct Place {
-  int32_t segment, head;
-};
-__device__ __forceinline__ Place place_after(const SsdScan& s, Place a, Place step) {
-  Place next = {a.segment + step.segment, a.head + step.head};
-  if (next.head >= s.heads) next.head -= s.heads, ++next.segment;
-  return next;
-}
-__device__ __forceinline__ Segment segment_at(const SsdScan& s, Place at) {
-  const int32_t* p = reinterpret_cast<const int32_t*>(s.segments + at.segment);
+__device__ __forceinline__ Segment segment_at(const SsdScan& s, int32_t item) {
+  const int32_t* p = reinterpret_cast<const int32_t*>(s.segments + item / s.heads);
   return {__ldg(p), __ldg(p + 1), __ldg(p + 2)};
 }
 
 template <ScanInputs kInputs>
-__device__ __forceinline__ HeadInputs inputs_at(const SsdScan& s, Place at, int64_t first_state) {
-  const Segment segment = segment_at(s, at);
+__device__ __forceinline__ HeadInputs inputs_at(const SsdScan& s, int32_t item) {
+  const Segment segment = segment_at(s, item);
   if (segment.length == 0) return {};
-  const int32_t h = at.head, p = threadIdx.x % kWidth, n = threadIdx.x % kStates;
+  const int32_t h = item % s.heads, p = threadIdx.x % kWidth, n = threadIdx.x % kStates;
   const Numbers& from = threadIdx.x < kStates ? s.b : s.c;
   HeadInputs in;
-  in.bc = input_number<kInputs>(from, segment.begin, first_state + n);
+  in.bc = input_number<kInputs>(from, segment.begin, static_cast<int64_t>(h) / (s.heads / s.groups) * kStates + n);
   in.x = input_number<kInputs>(s.x, segment.begin, h * kWidth + p);
   in.skipped = skip_weight(s, h, p) * in.x;
   return in;
 }
 
-__device__ __forceinline__ void fetch_head(const SsdScan& s, Place at, Head* to, uint64_t* arrived) {
-  const Segment segment = segment_at(s, at);
+__device__ __forceinline__ void fetch_head(const SsdScan& s, int32_t item, Head* to, uint64_t* arrived) {
+  const Segment segment = segment_at(s, item);
   if (segment.length == 0) return;
-  const HeadState from(s.state, segment.slot, at.head);
+  const HeadState from(s.state, segment.slot, item % s.heads);
   arrive_expecting(arrived, sizeof(Head));
   copy_bulk(to->codes, from.data, sizeof(to->codes), arrived);
   copy_bulk(to->scales, from.scales, sizeof(to->scales), arrived);
 }
 
-__device__ __forceinline__ void send_head(const SsdScan& s, Place at, int32_t slot, const Head& head) {
-  const HeadState to(s.state, slot, at.head);
+__device__ __forceinline__ void send_head(const SsdScan& s, int32_t item, int32_t slot, const Head& head) {
+  const HeadState to(s.state, slot, item % s.heads);
   copy_bulk_back(to.data, head.codes, sizeof(head.codes));
   copy_bulk_back(to.scales, head.scales, sizeof(head.scales));
   commit_bulk();
@@ -145,77 +136,69 @@ __device__ __forceinline__ int left_by_blocks(const Shared& shared, int block, i
   return carry;
 }
 
-__device__ __forceinline__ void store_codes(const Shared& shared, Head& head, int block, int p,
-                                            const int (&sums)[kStateBlock]) {
-  const int offset = left_by_blocks(shared, block, p) + (kOne / 2 - 1);
-  int before = 0;
-#pragma unroll
-  for (int r = 0; r < kStateBlock; ++r) {
-    const int now = (sums[r] + offset) >> 18;
-    head.codes[block * kStateBlock + r][p] = static_cast<signed char>(now - before - kMost / kOne);
-    before = now;
-  }
-  head.scales[block][p] = shared.scale[block][p];
-}
-
 template <ScanInputs kInputs>
 __device__ __forceinline__ void scan_heads(const SsdScan& s, Shared& shared) {
-  const int p = threadIdx.x % kWidth, block = threadIdx.x / kWidth, each = s.heads / s.groups;
-  const auto first = static_cast<int32_t>(blockIdx.x), stride = static_cast<int32_t>(gridDim.x);
-  const Place step = {stride / s.heads, stride % s.heads};
-  Place at = {first / s.heads, first % s.heads};
-  Place next = place_after(s, at, step), ahead = place_after(s, next, step);
-  static_assert(kBuffers == 3, "heads are asked for two turns ahead");
+  const int p = threadIdx.x % kWidth, block = threadIdx.x / kWidth, stride = static_cast<int>(gridDim.x);
+  const int32_t items = s.heads * s.segment_count;
+  auto item = static_cast<int32_t>(blockIdx.x);
   if (threadIdx.x == 0) {
-    fetch_head(s, at, shared.head, shared.arrived);
-    if (next.segment < s.segment_count) fetch_head(s, next, shared.head + 1, shared.arrived + 1);
+    for (int i = 0; i < kBuffers - 1 && item + i * stride < items; ++i) {
+      fetch_head(s, item + i * stride, shared.head + i, shared.arrived + i);
+    }
   }
-  const auto inputs = [&](Place of) { return inputs_at<kInputs>(s, of, s.groups == 1 ? 0 : of.head / each * kStates); };
-  HeadInputs in = inputs(at);
-  if (threadIdx.x / 32 == 1 && segment_at(s, at).length != 0)
-    shared.step[0] = ssd_step<kInputs>(s, segment_at(s, at).begin, at.head);
+  HeadInputs in = inputs_at<kInputs>(s, item);
+  if (threadIdx.x / 32 == 1 && segment_at(s, item).length != 0) {
+    shared.step[0] = ssd_step<kInputs>(s, segment_at(s, item).begin, item % s.heads);
+  }
   uint32_t parity = 0;  // a bit a buffer
-  for (int turn = 0, buffer = 0; at.segment < s.segment_count; ++turn) {
-    const Segment segment = segment_at(s, at);
-    const bool has_next = next.segment < s.segment_count;
+  for (int turn = 0, buffer = 0; item < items; ++turn, item += stride) {
+    const Segment segment = segment_at(s, item);
+    const bool has_next = item + stride < items;
     Head& head = shared.head[buffer];
     reinterpret_cast<float*>(threadIdx.x < kStates ? shared.b : shared.c)[threadIdx.x % kStates] = in.bc;
     const float x = in.x, skipped = in.skipped;
-    if (has_next) in = inputs(next);
+    if (has_next) in = inputs_at<kInputs>(s, item + stride);
     __syncthreads();
-    const SsdStep now = shared.step[turn % 2];
+    const SsdStep step = shared.step[turn % 2];
     float v[kStateBlock];
     int sums[kStateBlock];
     if (segment.length != 0) {
       wait_barrier(shared.arrived + buffer, parity >> buffer & 1);
       parity ^= 1u << buffer;
-      shared.y[block][p] = advance(shared, head, block, p, now, x, v);
+      shared.y[block][p] = advance(shared, head, block, p, step, x, v);
       sum_steps(v, shared, block, p, sums);
     }
     __syncthreads();
-    if (threadIdx.x == 0 && ahead.segment < s.segment_count) {
+    if (threadIdx.x == 0 && item + (kBuffers - 1) * stride < items) {
       wait_bulk_read();  // the head before this one has left its buffer
-      const int free = buffer == 0 ? kBuffers - 1 : buffer - 1;
-      fetch_head(s, ahead, shared.head + free, shared.arrived + free);
+      const int free = (buffer + kBuffers - 1) % kBuffers;
+      fetch_head(s, item + (kBuffers - 1) * stride, shared.head + free, shared.arrived + free);
     }
     if (has_next && threadIdx.x / 32 == 1) {
-      const Segment coming = segment_at(s, next);
-      if (coming.length != 0) shared.step[(turn + 1) % 2] = ssd_step<kInputs>(s, coming.begin, next.head);
+      const Segment next = segment_at(s, item + stride);
+      if (next.length != 0) shared.step[(turn + 1) % 2] = ssd_step<kInputs>(s, next.begin, (item + stride) % s.heads);
     }
     if (segment.length != 0) {
-      store_codes(shared, head, block, p, sums);
+      const int offset = left_by_blocks(shared, block, p) + (kOne / 2 - 1);
+      int before = 0;
+#pragma unroll
+      for (int r = 0; r < kStateBlock; ++r) {
+        const int now = (sums[r] + offset) >> 18;
+        head.codes[block * kStateBlock + r][p] = static_cast<signed char>(now - before - kMost / kOne);
+        before = now;
+      }
+      head.scales[block][p] = shared.scale[block][p];
       if (threadIdx.x < kWidth) {
         float sum = skipped;
 #pragma unroll
         for (int b = 0; b < kBlocks; ++b) sum += shared.y[b][p];
-        store_number(s.out, segment.begin, at.head * kWidth + p, sum);
+        store_number(s.out, segment.begin, static_cast<int64_t>(item % s.heads) * kWidth + p, sum);
       }
       show_to_copies();
     }
     __syncthreads();
-    if (threadIdx.x == 0 && segment.length != 0) send_head(s, at, segment.slot, head);
+    if (threadIdx.x == 0 && segment.length != 0) send_head(s, item, segment.slot, head);
     buffer = buffer + 1 == kBuffers ? 0 : buffer + 1;
-    at = next, next = ahead, ahead = place_after(s, ahead, step);
   }
   if (threadIdx.x == 0) wait_bulk();
 }
