@@ -137,9 +137,9 @@ Model model_of(Session& s, const BenchArgs& args) {
                 "it measures one: a MODEL, or one of random weights", "give MODEL or --random SHAPE");
   }
   if (args.random.shape.empty()) {
-    if (!args.quantize.recipe.empty() || args.random.layers > 0) {
-      throw Error(ErrorCode::kUsage, "options of random models", "bench", "--recipe and --layers do not change a MODEL",
-                  "quantize it first, or use --random");
+    if (!args.quantize.recipe.empty() || !args.quantize.without.empty() || args.random.layers > 0) {
+      throw Error(ErrorCode::kUsage, "options of random models", "bench",
+                  "--recipe, --without and --layers do not change a MODEL", "quantize it first, or use --random");
     }
     return Model::from_pretrained(args.model);
   }
@@ -201,6 +201,9 @@ void add_bench_verb(Program* program) {
   verb->add_option("--random", args->random.shape, "instead: random weights in a shape, as mamba2-2.7b (see 'random')")
       ->option_text("SHAPE");
   verb->add_option("--recipe", args->quantize.recipe, "of the random model (default: BF16)")->option_text("RECIPE");
+  repeated(verb->add_option("--without", args->quantize.without,
+                            "leave an ingredient of the recipe out, as f16-state (again for more)")
+               ->option_text("NAME"));
   at_least(verb->add_option("--layers", args->random.layers, "of the random model (default 0: all)"), 0);
   verb->add_option("-p,--n-prompt", args->prompts, "prompt lengths (default 512; 0: none)")->option_text("LIST");
   verb->add_option("-n,--n-gen", args->generations, "tokens to generate (default 128; 0: none)")->option_text("LIST");

@@ -2,6 +2,7 @@
 #include "cuda_kernels/bench.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -58,6 +59,13 @@ void* random_floats(int64_t count, DType type, float scale) {
   }
   if (type == DType::kF32) return uploaded(wide.data(), wide.size() * 4);
   return uploaded(narrow.data(), narrow.size() * 2);
+}
+
+void* random_scales(int64_t count) {
+  Random random(static_cast<uint64_t>(count));
+  std::vector<float> scales(static_cast<size_t>(count));
+  for (float& s : scales) s = 0.005f + 0.01f * std::abs(static_cast<float>(random.normal()));
+  return uploaded(scales.data(), scales.size() * 4);
 }
 
 void release_all() {
@@ -128,5 +136,6 @@ int main(int argc, char** argv) {
   print_header(ceilings);
   bench_linear(ceilings, filter);
   bench_scans(ceilings, filter);
+  bench_step(ceilings, filter);
   return 0;
 }

@@ -19,6 +19,7 @@ void check(cudaError_t status, const char* what);
 // Device memory that lives until `release_all`; filled with random bytes, or with random numbers of a type.
 void* random_bytes(size_t bytes);
 void* random_floats(int64_t count, DType type, float scale);
+void* random_scales(int64_t count);  // f32, positive
 void* uploaded(const void* from, size_t bytes);
 void* zeros(size_t bytes);
 void release_all();
@@ -44,5 +45,6 @@ void print_line(const Line& line, const Ceilings& c);
 
 void bench_linear(const Ceilings& c, const std::string& filter);
 void bench_scans(const Ceilings& c, const std::string& filter);
+void bench_step(const Ceilings& c, const std::string& filter);  // only where it is asked for
 
 }  // namespace quamba2::cuda_bench

@@ -3,59 +3,10 @@
 #include <algorithm>
 
 #include "backends/cuda/scan_rows.h"
-#include "cuda_kernels/bench.h"
+#include "cuda_kernels/operands.h"
 
 namespace quamba2::cuda_bench {
 namespace {
-
-Operand activation(int32_t rows, int32_t columns, bool codes) {
-  Operand o;
-  o.values = {nullptr, {rows, columns}, {columns, 1}, codes ? DType::kI8 : DType::kF32, 2};
-  o.format.storage = o.values.dtype;
-  const int64_t count = static_cast<int64_t>(rows) * columns;
-  o.values.data = codes ? random_bytes(static_cast<size_t>(count)) : random_floats(count, DType::kF32, 1.0f);
-  if (!codes) return o;
-  o.format.levels = 1, o.format.level[0] = {Grain::kColumn, 0, DType::kF32};
-  o.scales[0] = {random_floats(columns, DType::kF32, 0.01f), {columns}, {1}, DType::kF32, 1};
-  return o;
-}
-
-TensorView parameters(int32_t count, float spread) {
-  return {random_floats(count, DType::kF32, spread), {count}, {1}, DType::kF32, 1};
-}
-
-const Segment* segments_of(int32_t count, int32_t length) {
-  std::vector<Segment> all;
-  for (int32_t i = 0; i < count; ++i) all.push_back({i * length, length, i});
-  return static_cast<const Segment*>(uploaded(all.data(), all.size() * sizeof(Segment)));
-}
-
-// States [slots, heads, states, width], or [slots, states, width] where there are no heads.
-Operand state_of(int32_t slots, int32_t heads, int32_t states, int32_t width, DType type) {
-  Operand o;
-  o.format.storage = type;
-  TensorView& v = o.values;
-  const int32_t head = states * width, blocks = state_blocks(states);
-  v = {nullptr, {slots, heads, states, width}, {heads * head, head, width, 1}, type, 4};
-  const int64_t count = static_cast<int64_t>(slots) * heads * head;
-  v.data = zeros(static_cast<size_t>(count * bits_of(type) / 8));
-  if (type == DType::kI8) {
-    o.format.levels = 1, o.format.dynamic = true, o.format.level[0] = {Grain::kColumn, 0, DType::kF32};
-    o.scales[0] = {zeros(static_cast<size_t>(slots) * static_cast<size_t>(heads * blocks * width) * 4),
-                   {slots, heads, blocks, width},
-                   {heads * blocks * width, blocks * width, width, 1},
-                   DType::kF32,
-                   4};
-  }
-  if (heads == 0) v.rank = 3;
-  return o;
-}
-
-double state_bytes(const Operand& o) {
-  double count = 1;
-  for (int i = 0; i < o.values.rank; ++i) count *= o.values.dim[i];
-  return count * (o.values.dtype == DType::kI8 ? 1.125 : bits_of(o.values.dtype) / 8.0);
-}
 
 struct SsdShape {
   const char* name;

@@ -85,6 +85,24 @@ TEST(SsdScan, StepsOfModelsMatchTheReference) {
   check_all(problems, 9300);
 }
 
+// More heads than a GPU has blocks at once: blocks that take one after the other.
+TEST(SsdScan, StepsOfManySequencesMatchTheReference) {
+  std::vector<ScanProblem> problems;
+  for (const bool codes : {false, true}) {
+    ScanProblem p;
+    p.heads = 48, p.width = 64, p.states = 128, p.groups = 2, p.slots = 10;
+    p.segments.clear();
+    for (int32_t i = 0; i < 9; ++i) p.segments.push_back({i, 1, 8 - i});
+    p.state.storage = DType::kI8, p.state.grain = Grain::kColumn, p.state.dynamic = true;
+    if (codes) {
+      p.x.storage = p.bc.storage = p.dt.storage = p.out.storage = DType::kI8;
+      p.x.grain = p.bc.grain = p.out.grain = Grain::kColumn, p.a_log = 4;
+    }
+    problems.push_back(p);
+  }
+  check_all(problems, 9350);
+}
+
 // Prompts at the shapes of Mamba2: chunks of tensor cores.
 TEST(SsdScan, ChunksOfModelsMatchTheReference) {
   std::vector<ScanProblem> problems;

@@ -2,6 +2,8 @@
 // How `linear` splits its work over blocks: pure functions of the problem, tested without a GPU.
 #pragma once
 
+#include <initializer_list>
+
 #include "backends/cuda/linear_layout.h"
 
 namespace quamba2::cuda {
@@ -84,14 +86,28 @@ constexpr int many_token_tile(int32_t outputs, int32_t tokens, int32_t multiproc
   return rounds_128 * 11 < rounds_256 * 20 ? 128 : 256;
 }
 
-// Into how many parts blocks that share a tile of results split K (a cluster's blocks, at most 8): as many as the device has
-// room for at once, while each still has three blocks of K; fewer than eight are not split (measured: 130M's in_proj has
-// six and takes 9.2 us split, 7.5 whole). Integer sums only: their order does not matter.
-constexpr int many_splits(int32_t tiles, int32_t k_blocks, int32_t multiprocessors) {
-  int splits = 1;
-  if (k_blocks < 8) return splits;
-  while (splits < 8 && tiles * splits * 2 <= multiprocessors && splits * 6 <= k_blocks) splits *= 2;
-  return splits;
+// Groups of scales that linear_many_rows has room for, a band; longer K takes few rows.
+constexpr int32_t kMostManyGroups = 160;
+
+// Into how many parts blocks that share a tile of results split K (a cluster's blocks), where `each` blocks run on a
+// multiprocessor at once: so that a block multiplies least, in blocks of K, with what splitting costs besides. All clusters
+// run at once; each lies within sixteen or more multiprocessors that see each other's shared memory. Fewer than eight
+// blocks of K are not split. Integer sums only: their order does not matter.
+constexpr int many_splits(int32_t tiles, int32_t k_blocks, int32_t multiprocessors, int32_t each) {
+  int best = 1;
+  int32_t least = k_blocks;
+  for (int splits : {2, 4, 6, 8}) {
+    const int32_t clusters = multiprocessors / 16 * (16 * each / splits);
+    if (k_blocks < 8 || splits * 3 > k_blocks || tiles > clusters) break;
+    const int32_t cost = (k_blocks + splits - 1) / splits + 2;
+    if (cost < least) best = splits, least = cost;
+  }
+  return best;
+}
+// Groups that a part of K can have: parts begin and end inside groups.
+constexpr int32_t many_groups_of_split(int32_t groups, int32_t splits) {
+  const int32_t most = groups / splits + 3;
+  return most < groups ? most : groups;
 }
 
 }  // namespace quamba2::cuda

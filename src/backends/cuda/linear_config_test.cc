@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -39,8 +40,7 @@ TEST(LinearLayout, EveryBitOfATileHoldsOneNumber) {
 // weight's fragments is what word_column says of the activations'.
 TEST(LinearLayout, FragmentsAndActivationsMeetAtTheSameColumns) {
   for (WeightKind kind : kKinds) {
-    if (kind == WeightKind::kI4 || kind == WeightKind::kI6 || kind == WeightKind::kI6Float)
-      continue;  // few tokens only
+    if (kind == WeightKind::kI4 || kind == WeightKind::kI6Float) continue;  // few tokens only
     const int each = multiplies_codes(kind) ? 4 : 2, columns = block_columns(kind);
     std::set<int> seen;
     for (int piece = 0; piece < 8; ++piece) {
@@ -87,18 +87,40 @@ TEST(LinearConfig, FewRowsCoverEveryOutputOnceAndFit) {
 }
 
 TEST(LinearConfig, SplitsOfKFitTheDeviceAndHaveWork) {
-  for (int32_t tiles = 1; tiles < 200; ++tiles) {
-    for (int32_t k_blocks = 1; k_blocks < 70; ++k_blocks) {
-      const int splits = many_splits(tiles, k_blocks, 132);
-      EXPECT_TRUE(splits == 1 || splits == 2 || splits == 4 ||
-                  splits == 8);  // 16 rows of tokens a warp share out evenly
-      EXPECT_TRUE(splits == 1 || tiles * splits <= 132);
-      EXPECT_TRUE(splits == 1 || splits * 3 <= k_blocks);
+  for (int32_t each = 1; each <= 2; ++each) {
+    for (int32_t tiles = 1; tiles < 300; ++tiles) {
+      for (int32_t k_blocks = 1; k_blocks < 70; ++k_blocks) {
+        const int splits = many_splits(tiles, k_blocks, 132, each);
+        EXPECT_TRUE(splits >= 1 && splits <= 8);
+        EXPECT_TRUE(splits == 1 || tiles * splits <= 132 * each);
+        EXPECT_TRUE(splits == 1 || splits * 3 <= k_blocks);
+      }
     }
   }
-  EXPECT_EQ(many_splits(12, 24, 132), 8);  // 780m out_proj, 64 sequences
-  EXPECT_EQ(many_splits(51, 12, 132), 2);  // 780m in_proj
-  EXPECT_EQ(many_splits(27, 6, 132), 1);   // 130m in_proj
+  EXPECT_EQ(many_splits(20, 40, 132, 1), 4);  // 2.7b out_proj, 128 sequences
+  EXPECT_EQ(many_splits(27, 6, 132, 2), 1);   // 130m in_proj
+  EXPECT_EQ(many_splits(83, 20, 132, 2), 2);  // 2.7b in_proj, 64 sequences
+}
+
+TEST(LinearConfig, GroupsOfASplitHaveRoom) {
+  for (WeightKind kind : {WeightKind::kI4Ratio, WeightKind::kI6}) {
+    for (int32_t inner = 64; inner < 10000; inner += 64) {
+      for (int32_t group : {64, 128, 256}) {
+        const LinearLayout l = linear_layout(kind, 16, inner, group);
+        const auto blocks = static_cast<int32_t>(many_block_count(kind, inner));
+        for (int32_t splits = 1; splits <= 8; ++splits) {
+          for (int32_t rank = 0; rank < splits; ++rank) {
+            const int32_t begin = blocks * rank / splits, end = blocks * (rank + 1) / splits;
+            if (begin == end) continue;
+            const int32_t first = std::min((begin * 2) >> l.group_shift, l.groups - 1);
+            const int32_t last = std::min((end * 2 - 1) >> l.group_shift, l.groups - 1);
+            ASSERT_LE(last - first + 1, many_groups_of_split(l.groups, splits))
+                << inner << " " << group << " " << splits;
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST(LinearConfig, RowsOfTokensStartOnOtherBanks) {

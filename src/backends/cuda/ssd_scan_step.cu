@@ -263,6 +263,7 @@ bool run_ssd_scan_step(const SsdScan& s, const Stream& stream) {
   if (s.state.kind == StateKind::kDynamic) {
     const int64_t scales = s.state.scale_step | s.state.scale_head_stride | s.state.scale_slot_stride;
     if (scales % 4 != 0 || reinterpret_cast<int64_t>(s.state.scales) % 16 != 0) return false;
+    if (run_ssd_scan_step_codes(s, stream)) return true;
     return launch_step<DType::kI8, StateKind::kDynamic>(s, stream);
   }
   if (s.state.kind == StateKind::kStatic) return launch_step<DType::kI8, StateKind::kStatic>(s, stream);

@@ -44,6 +44,18 @@ __device__ __forceinline__ void copy_bulk(void* shared, const void* from, uint32
                : "memory");
 }
 
+// The way back. Copies since the last commit are a group; what threads wrote to shared memory must be shown to copies first.
+__device__ __forceinline__ void copy_bulk_back(void* to, const void* shared, uint32_t bytes) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to), "r"(shared_address(shared)),
+               "r"(bytes)
+               : "memory");
+}
+__device__ __forceinline__ void commit_bulk() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+__device__ __forceinline__ void show_to_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+// Of the calling thread's groups: shared memory has been read; everything is written.
+__device__ __forceinline__ void wait_bulk_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
+__device__ __forceinline__ void wait_bulk() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
+
 #if __CUDA_ARCH__ >= 900
 // All threads of a cluster that have not ended: what they wrote to shared memory before is seen after.
 __device__ __forceinline__ void cluster_barrier() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The matrix instructions of sm_90a for four warps at once (wgmma). The left
-// operand is in registers, laid out as for mma.sync (ptx.cuh) with 16 rows a warp; the right one is 128 rows of 128 bytes in
-// shared memory, where 16-byte piece c of row r lies at piece c ^ r % 8. Results: d[4 j + 2 h + i] is row 8 h + g of the warp's
+// operand is in registers, laid out as for mma.sync (ptx.cuh) with 16 rows a warp; the right one is 64 or 128 rows of 128
+// bytes in shared memory, where 16-byte piece c of row r lies at piece c ^ r % 8. Results: d[4 j + 2 h + i] is row 8 h + g of the warp's
 // 16, column 8 j + 2 q + i.
 #pragma once
 
@@ -46,18 +46,42 @@ __device__ __forceinline__ void wait_products() {
         QUAMBA2_EIGHT(sum, 32), QUAMBA2_EIGHT(sum, 40), QUAMBA2_EIGHT(sum, 48), QUAMBA2_EIGHT(sum, 56) \
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add)))
 
-// d = a * b, or d += a * b: [64, 32] times [32, 128].
+// The same on 32 sums.
+#define QUAMBA2_PRODUCTS_64(instruction, scales, sum)                                                \
+  asm volatile(                                                                                      \
+      "{\n"                                                                                          \
+      ".reg .pred p;\n"                                                                              \
+      "setp.ne.b32 p, %37, 0;\n"                                                                     \
+      "wgmma.mma_async.sync.aligned." instruction                                                    \
+      " "                                                                                            \
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                      \
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "            \
+      "{%32, %33, %34, %35}, %36, p" scales                                                          \
+      ";\n"                                                                                          \
+      "}\n"                                                                                          \
+      : QUAMBA2_EIGHT(sum, 0), QUAMBA2_EIGHT(sum, 8), QUAMBA2_EIGHT(sum, 16), QUAMBA2_EIGHT(sum, 24) \
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add)))
+
+// d = a * b, or d += a * b: codes [64, 32] times [32, 128], floats [64, 16] times [16, 128]; 64 columns where d is 32 sums.
 __device__ __forceinline__ void products_s8(int (&d)[64], const uint32_t (&a)[4], uint64_t b, bool add) {
   QUAMBA2_PRODUCTS("m64n128k32.s32.s8.s8", "", "+r");
 }
-// [64, 16] times [16, 128].
+__device__ __forceinline__ void products_s8(int (&d)[32], const uint32_t (&a)[4], uint64_t b, bool add) {
+  QUAMBA2_PRODUCTS_64("m64n64k32.s32.s8.s8", "", "+r");
+}
 __device__ __forceinline__ void products_f16(float (&d)[64], const uint32_t (&a)[4], uint64_t b, bool add) {
   QUAMBA2_PRODUCTS("m64n128k16.f32.f16.f16", ", 1, 1, 0", "+f");
 }
-// The same in bf16.
+__device__ __forceinline__ void products_f16(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool add) {
+  QUAMBA2_PRODUCTS_64("m64n64k16.f32.f16.f16", ", 1, 1, 0", "+f");
+}
 __device__ __forceinline__ void products_bf16(float (&d)[64], const uint32_t (&a)[4], uint64_t b, bool add) {
   QUAMBA2_PRODUCTS("m64n128k16.f32.bf16.bf16", ", 1, 1, 0", "+f");
 }
+__device__ __forceinline__ void products_bf16(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool add) {
+  QUAMBA2_PRODUCTS_64("m64n64k16.f32.bf16.bf16", ", 1, 1, 0", "+f");
+}
+#undef QUAMBA2_PRODUCTS_64
 #undef QUAMBA2_PRODUCTS
 #undef QUAMBA2_EIGHT
 
