@@ -71,7 +71,7 @@ void bench_selective(const Ceilings& c, DType state, bool codes, int32_t sequenc
 
 void bench_scans(const Ceilings& c, const std::string& filter) {
   if (!filter.empty() && filter != "scan") return;
-  const SsdShape shapes[] = {{"2.7B", 80, 128, 1}, {"8B", 128, 128, 8}};
+  const SsdShape shapes[] = {{"130M", 24, 128, 1}, {"2.7B", 80, 128, 1}, {"8B", 128, 128, 8}};
   for (const SsdShape& shape : shapes) {
     for (const int32_t sequences : {1, 8, 64}) {
       bench_ssd(c, shape, DType::kI8, true, sequences, 1);
