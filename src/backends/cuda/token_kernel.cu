@@ -12,28 +12,23 @@
 namespace quamba2::cuda {
 namespace {
 
-__device__ __forceinline__ void fill_signs(const TokenProgram& p, float* signs) {
-  constexpr int kOne = kLargestCore * kLargestCore;
-  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < p.rotation_count * kOne; i += kTokenThreads) {
-    const int32_t row = i % kLargestCore, l = i / kLargestCore % kLargestCore;
-    signs[i] = p.rotation[i / kOne].minus[row] >> l & 1 ? -1.0f : 1.0f;
-  }
-}
-
 // What the phase reads that no phase writes: asked for while the one before it runs.
 __device__ __forceinline__ void prefetch_phase(const Phase& phase, const ScanPlace& place, WarpTable table,
                                                int64_t slot) {
   if (phase.kind == PhaseKind::kScan) return prefetch_scan(phase.scan, place, slot);
   const LinearPhase& l = phase.linear;
   const WarpTiles& tiles = table[l.shape][0];
-  const auto t = static_cast<int32_t>(threadIdx.x);
-  if (t < tiles.bands * kBandRows) prefetch_result(l, tiles.first_band * kBandRows + t);
+  constexpr int32_t kALine = 128 / sizeof(ResultColumn);
+  const auto first = static_cast<int32_t>(threadIdx.x) * kALine;
+  if (first < tiles.bands * kBandRows) prefetch(l.results + tiles.first_band * kBandRows + first);
 }
 
 struct Block {
-  float *kept, *values, *rotated, *signs, *scan, *late;
+  RowBuffers row;
+  float *scan, *late;
   uint32_t* partials;
   WarpTable table;
+  const BandWarps (*bands)[kBandsOfThreads];  // of each shape
   const ScanPlace* place;
 };
 
@@ -42,21 +37,16 @@ __device__ __forceinline__ void run_linear(const TokenProgram& p, const Phase& p
                                            int64_t slot, const Block& block, BlockReducer& reducer,
                                            TileStream<kKind>& stream) {
   const LinearPhase& l = phase.linear;
-  const auto t = static_cast<int32_t>(threadIdx.x), warp = t / 32;
+  const auto warp = static_cast<int32_t>(threadIdx.x) / 32;
+  const float x_scale = make_row<kKind>(p, l, tag - 1, block.row, reducer);
+  __syncthreads();
   const WarpTiles tiles = block.table[l.shape][warp];
-  const LinearResult result =
-      linear_result(l, t < tiles.bands * kBandRows ? tiles.first_band * kBandRows + t : l.outputs);
-  Row row = {block.values, block.rotated};
-  for (int32_t o = 0; o < phase.row_ops; ++o)
-    run_row_op(p, phase.row[o], tag - 1, block.kept, block.signs, reducer, &row);
-  const float x_scale = encode_row<kKind>(l, reducer, &row);
-  __syncthreads();
-  if (last != nullptr && last->kind == PhaseKind::kScan) store_late(last->scan, *block.place, slot, block.late);
-  multiply_tiles<kKind>(l, tiles, reinterpret_cast<const char*>(row.other), stream,
+  const FirstResult result = FirstResult::make(l, tiles, block.bands[l.shape]);
+  multiply_tiles<kKind>(l, tiles, reinterpret_cast<const char*>(block.row.other), stream,
                         block.partials + warp * p.partial_bands * kBandRows);
+  if (last != nullptr && last->kind == PhaseKind::kScan) store_late(last->scan, *block.place, slot, block.late);
   __syncthreads();
-  finish_linear<kKind>(l, tiles, result, x_scale, block.table[l.shape], block.partials, p.partial_bands, block.kept,
-                       tag);
+  finish_linear<kKind>(l, tiles, result, x_scale, block.partials, p.partial_bands, block.row.kept, tag);
 }
 
 template <WeightKind kKind>
@@ -64,20 +54,20 @@ __global__ void __launch_bounds__(kTokenThreads, 1) token_kernel(const __grid_co
 #if __CUDA_ARCH__ >= 900
   extern __shared__ uint4 shared_memory[];
   alignas(16) __shared__ float reduce[BlockReducer::kFloats];
+  __shared__ float squares[kTokenThreads], factors[kMostGroups];
   __shared__ WarpTiles table[kMostShapes][kTokenWarps];
+  __shared__ BandWarps bands[kMostShapes][kBandsOfThreads];
   __shared__ ScanPlace place;
   __shared__ uint64_t barriers[kTokenWarps * kMostStages];
   char* base = reinterpret_cast<char*>(shared_memory);
   const TokenShared at = token_shared(p);
   const auto floats = [&](int32_t offset) { return reinterpret_cast<float*>(base + offset); };
-  const Block block = {floats(at.kept),
-                       floats(at.values),
-                       floats(at.rotated),
-                       floats(at.signs),
+  const Block block = {{floats(at.kept), floats(at.values), floats(at.other), squares, factors},
                        floats(at.scan),
                        floats(at.late),
                        reinterpret_cast<uint32_t*>(base + at.partial),
                        table,
+                       bands,
                        &place};
   const auto t = static_cast<int32_t>(threadIdx.x);
   auto* streams = reinterpret_cast<WeightStream*>(base + at.streams);
@@ -88,10 +78,14 @@ __global__ void __launch_bounds__(kTokenThreads, 1) token_kernel(const __grid_co
   };
   copy(streams, p.streams, p.stream_count * static_cast<int32_t>(sizeof(WeightStream)) / 16);
   copy(phases, p.phases, min(2, p.phase_count) * kPhaseWords);
-  fill_signs(p, block.signs);
   if (t < p.shape_count * kTokenWarps)
     table[t / kTokenWarps][t % kTokenWarps] = WarpTiles::make(p.shape[t / kTokenWarps], t % kTokenWarps);
   if (t == 0) place = ScanPlace::make(p);
+  __syncthreads();
+  if (t < p.shape_count * kBandsOfThreads) {
+    const int32_t shape = t / kBandsOfThreads, band = t % kBandsOfThreads, count = table[shape][0].bands;
+    if (band < count) bands[shape][band] = BandWarps::make(count, p.shape[shape].k_tiles, band);
+  }
   __syncthreads();
 
   TileStream<kKind> stream(p, base + t / 32 * p.stages * stage_bytes_of(kKind), barriers + t / 32 * kMostStages,
@@ -99,23 +93,21 @@ __global__ void __launch_bounds__(kTokenThreads, 1) token_kernel(const __grid_co
   BlockReducer reducer(reduce);
   const int64_t slot = p.segments != nullptr ? p.segments[0].slot : 0;
   for (int32_t i = 0; i < min(2, p.phase_count); ++i) prefetch_phase(phases[i], place, table, slot);
-  int32_t now = 0;  // where this phase's description is
 #pragma unroll 1
   for (int32_t i = 0; i < p.phase_count; ++i) {
-    const int32_t next = now == kPhasesAhead - 1 ? 0 : now + 1, before = now == 0 ? kPhasesAhead - 1 : now - 1;
-    const bool copies = i + 2 < p.phase_count && t < kPhaseWords;
-    uint4 words = {};
-    if (copies) words = reinterpret_cast<const uint4*>(p.phases + i + 2)[t];
+    const int32_t before = (i + kPhasesAhead - 1) % kPhasesAhead, now = i % kPhasesAhead, later = (i + 2) % kPhasesAhead;
+    if (i + 2 < p.phase_count && t < kPhaseWords)
+      copy_16(reinterpret_cast<uint4*>(phases + later) + t, reinterpret_cast<const uint4*>(p.phases + i + 2) + t);
+    commit_copies();
     const uint32_t tag = p.before + static_cast<uint32_t>(i) + 1;
     if (phases[now].kind == PhaseKind::kLinear)
       run_linear<kKind>(p, phases[now], i > 0 ? phases + before : nullptr, tag, slot, block, reducer, stream);
     else
       run_scan(phases[now].scan, place, slot, tag, block.scan, block.late);
-    if (copies) reinterpret_cast<uint4*>(phases + before)[t] = words;  // that phase is read no more
+    wait_copies<0>();
     __syncthreads();
     // Nobody waits for this block now: the time to ask for what comes later.
-    if (i + 2 < p.phase_count) prefetch_phase(phases[before], place, table, slot);
-    now = next;
+    if (i + 2 < p.phase_count) prefetch_phase(phases[later], place, table, slot);
   }
 #else
   __trap();  // has_token_kernel is asked before

@@ -7,7 +7,9 @@
 //   linear   row: gated norm, Hadamard, codes                         out_proj: this block's bands
 //
 // Rows are computed by every block for itself, in its registers and shared memory. The residual stays in shared memory from the
-// embedding to the last layer.
+// embedding to the last layer. At batch 1 a phase is short: what costs is how many instructions lie between the last number that
+// a block waits for and the first that it hands on, each fetched for one use. So all that is known before a token is brought
+// into one form when the program is compiled (ResultColumn, ConvColumn), and the kernel has one path through it.
 //
 // There is no barrier of the grid. Numbers go from phase to phase with a tag, 8 bytes together, and whoever needs one waits for
 // its tag. Phase i writes where phase i - kTokenRegions has: nobody reads that any more. For all that a phase writes is
@@ -19,7 +21,7 @@
 #include "backends/cuda/device/hadamard.cuh"
 #include "backends/cuda/device/host_device.h"
 #include "backends/cuda/embed_table.cuh"
-#include "backends/cuda/linear_parts.cuh"
+#include "backends/cuda/linear_layout.h"
 #include "backends/cuda/scan_state.cuh"
 
 namespace quamba2::cuda {
@@ -30,59 +32,96 @@ constexpr int kStageTiles = 4;  // tiles of weights that are asked for together
 constexpr int kMostStages = 4;  // of a warp, on their way
 constexpr int kRowVectors = 4;  // of four columns that a thread has of a row
 constexpr int kLongestTokenRow = kRowVectors * 4 * kTokenThreads;
-constexpr int kMostRowOps = 6, kMostRotations = 3, kTaps = 4;
+constexpr int kMostRotations = 3, kTaps = 4;
 constexpr int kMostStateRows = 2;  // of eight channels that a thread has of a state
-
-enum class RowOpKind : uint8_t {
-  kEmbed,   // row, residual = the token's embedding
-  kSelect,  // row, residual = a row of `from`, by index
-  kLoad,    // row = from
-  kAdd,     // row, residual = residual + from
-  kKept,    // row = residual
-  kNorm,    // row = row / sqrt(mean of squares + eps) * weight, by groups
-  kRotate,  // row = H row
-};
+constexpr int kMostGroups = 16;    // of a norm
+constexpr int kLargestRest = 3;    // levels of a rotation behind its core
 
 // What a phase hands on: a number, or a code as one, and the tag of the phase.
 using Tagged = uint2;
 
-struct RowOp {
-  RowOpKind kind;
-  int32_t width, groups, rotation, stride;
+enum class RowSource : uint8_t {
+  kHanded,  // what the phase before hands on
+  kEmbed,   // the token's embedding
+  kSelect,  // a row of `from`, by index
+  kKept,    // the residual
+};
+
+// How a row is rotated.
+enum class RowTurn : uint8_t {
+  kNone,
+  kAny,    // by hadamard.cuh, in passes
+  kTwelve, kTwenty, kTwentyEight, kSixteen,  // in parts: see token_rotate.cuh
+};
+
+// What a linear phase does to come to its row: source; + residual; a first rotation; norm; rotation.
+struct RowForm {
+  RowSource source;
+  RowTurn turn;
+  bool adds, keeps;  // the residual; itself as the residual
+  bool has_norm;
+  int32_t width, groups, stride, rotation;
+  int32_t first_rotation;            // -1: none
+  int32_t channels_shift, levels;  // of a rotation in parts: what scan phases did, and what is left behind the core
+  int32_t square_count;
   float eps;
-  const float *weight, *from;  // from: of kSelect
-  const Tagged* handed;        // of kLoad and kAdd, by the phase before
+  const float *weight, *from;      // weight: null for ones. from: of kSelect
+  const Tagged *handed, *squares;  // squares: sums of squares of parts of the row, or null
+};
+
+// All that a row of weights needs beside its products.
+struct alignas(16) ResultColumn {
+  float scale, bias;
+  float code_scale;  // of the result's code; negative where it is handed on as a float
+  uint32_t to;       // where, from the phase's `handed` or `data`
 };
 
 struct LinearPhase {
-  ScaleBy x_by;  // of codes: a tensor's scale, or one that the row asks for
+  RowForm row;
   int32_t outputs, inner, k_tiles, group_shift, shape;
-  const float* x_scale;
-  const float* row_scales;    // or null
-  LinearParts out;            // its data is written where nothing is handed on
-  Tagged* handed[kMaxParts];  // or null
-  bool adds_residual;         // to the results
+  bool x_is_dynamic;                    // its scale is that of the row
+  float x_scale, x_up, x_inverse;       // static; code_factor of x_scale
+  const ResultColumn* results;          // [bands * 16]
+  Tagged* handed;                       // or null
+  float* data;
+  bool adds_residual;  // to results that are not handed on
+};
+
+// A channel of the conv: its taps, and what decodes its input and encodes its output.
+struct alignas(16) ConvColumn {
+  float weight[kTaps];
+  float bias, in_scale;
+  float out_scale;  // negative: floats
+  float unused;
+};
+struct alignas(16) ScanHead {
+  float dt_scale, dt_bias, a_log, unused;
+};
+// Of a channel of y: what decodes z, and D.
+struct alignas(8) ScanChannel {
+  float z_scale, skip;
 };
 
 struct ScanPhase {
-  const Tagged *input, *dt, *z;          // [C], [H], [H * P]
-  Numbers history, conv_weight;          // [S * (K - 1), C] as the input is stored, [C, K]
-  Numbers x, b, c, dt_scales, z_scales;  // how they are stored; their data is not used
-  const float* conv_bias;
+  const Tagged *input, *dt, *z;  // [C], [H], [H * P]
+  const ConvColumn* conv;        // [C]
+  const ScanHead* heads;         // [H]
+  const ScanChannel* channels;   // [H * P]
+  void* history;                 // [S * (K - 1), C], as the input is stored
+  int32_t history_stride;
   int32_t begin[3];  // of x, b and c among the conv's channels
-  const float *a_log, *d, *dt_bias;
   float dt_min, dt_max;
   ScanState state;
-  bool silu, d_per_channel;
-  Tagged* out;  // [heads * width]: y * silu(z)
+  bool history_is_codes, silu;
+  bool rotates;     // the block's channels are handed on as their Sylvester transform
+  Tagged* out;      // [H * P]: y * silu(z)
+  Tagged* squares;  // [blocks that work]: sums of squares of what is handed on, before it is transformed; or null
 };
 
 enum class PhaseKind : uint8_t { kLinear, kScan };
 
 struct alignas(16) Phase {
   PhaseKind kind;
-  int32_t row_ops;
-  RowOp row[kMostRowOps];
   union {
     LinearPhase linear;
     ScanPhase scan;
@@ -130,11 +169,11 @@ struct TokenProgram {
 
 // Shared memory of a block, from its beginning: sizes in bytes, all multiples of 16.
 struct TokenShared {
-  int32_t stages, kept, values, rotated, partial, signs, streams, phases, scan, late, total;
+  int32_t stages, kept, values, other, partial, streams, phases, scan, late, total;
 };
-constexpr int kPhasesAhead =
-    3;  // descriptions at hand: of the phase before or the one after the next, this one, the next
+constexpr int kPhasesAhead = 4;  // descriptions at hand: of the phase before, this one, the next two
 constexpr int kMostScanFloats = 3 * kTokenThreads;  // x, b, c; sums of warps follow
+constexpr int kStaticSharedBytes = 8192;  // at most, beside what follows
 QUAMBA2_HOST_DEVICE inline TokenShared token_shared(const TokenProgram& p) {
   TokenShared s = {};
   int32_t at = kTokenWarps * p.stages * stage_bytes_of(p.kind);
@@ -145,9 +184,8 @@ QUAMBA2_HOST_DEVICE inline TokenShared token_shared(const TokenProgram& p) {
   };
   s.kept = take(p.row_floats * 4);
   s.values = take(p.row_floats * 4);
-  s.rotated = take(p.row_floats * 4);
+  s.other = take(p.row_floats * 4);
   s.partial = take(kTokenWarps * p.partial_bands * kBandRows * 4);
-  s.signs = take(p.rotation_count * kLargestCore * kLargestCore * 4);
   s.streams = take(p.stream_count * static_cast<int32_t>(sizeof(WeightStream)));
   s.phases = take(kPhasesAhead * static_cast<int32_t>(sizeof(Phase)));
   s.scan = take((kMostScanFloats + kTokenWarps * 64) * 4);

@@ -1,90 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
-// The transform of tensor/hadamard.h on a row of a token's block: butterflies between the 128 neighbours of a warp in its
-// registers, then the core, together with the last level where runs are of 256. Other shapes take device/hadamard.cuh.
+// The transform of tensor/hadamard.h on a row that scan phases hand on. Its factors commute, so each is applied where the numbers
+// are at hand. Column (r * S + s) * C + c, c < C a channel of a scan phase's block:
+//
+//   scan phase    Sylvester(C) over c, among the lanes of one warp (token_scan.cuh)
+//   turn_core     the core of order 12, 20 or 28, or Sylvester(16), over r, in a thread's registers, as numbers come
+//   turn_rest     Sylvester(S) over s, S = 1, 2, 4 or 8, through shared memory; numbers are encoded behind it
+//
+// Other rows take device/hadamard.cuh.
 #pragma once
 
+#include <utility>
+
 #include "backends/cuda/token_columns.cuh"
+#include "tensor/hadamard_core.h"
 
 namespace quamba2::cuda {
 
-// Whether the transform is the quick one, which leaves its result in the other buffer.
-__device__ __forceinline__ bool ends_in_other(const HadamardShape& h) { return h.core > 1 && h.run_shift <= 8; }
-
-// Levels of up to 128 neighbours. Runs of fewer stay among lanes that stand together.
-__device__ __forceinline__ float4 butterflies_of_lanes(float4 v, int32_t run_shift) {
-  if (run_shift >= 1) v = {v.x + v.y, v.x - v.y, v.z + v.w, v.z - v.w};
-  if (run_shift >= 2) v = {v.x + v.z, v.y + v.w, v.x - v.z, v.y - v.w};
-#pragma unroll 1
-  for (int32_t l = 2; l < min(run_shift, 7); ++l) {
-    const int d = 1 << (l - 2);
-    const float mine = threadIdx.x & d ? -1.0f : 1.0f;
-    v.x = fmaf(mine, v.x, __shfl_xor_sync(kAllLanes, v.x, d));
-    v.y = fmaf(mine, v.y, __shfl_xor_sync(kAllLanes, v.y, d));
-    v.z = fmaf(mine, v.z, __shfl_xor_sync(kAllLanes, v.z, d));
-    v.w = fmaf(mine, v.w, __shfl_xor_sync(kAllLanes, v.w, d));
-  }
-  return v;
-}
-
-// Four outputs of a column of the core, or of two columns 128 apart, and their sum and difference. What number l counts for in
-// them is read once for all columns of a warp.
-template <bool kPair>
-__device__ __forceinline__ void rotate_core(const HadamardShape& h, const float* values, const float* signs,
-                                            float scale, float* out) {
-  const int32_t shift = min(h.run_shift, 7);
-#pragma unroll 1
-  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < (h.core / 4) << shift; i += kTokenThreads) {
-    const int32_t column = i & ((1 << shift) - 1), first = (i >> shift) * 4;
-    float sum[4] = {}, other[4] = {};
-#pragma unroll 4
-    for (int32_t l = 0; l < h.core; ++l) {
-      const float* at = values + column + (l << h.run_shift);
-      const float a = kPair ? at[0] + at[128] : at[0], b = kPair ? at[0] - at[128] : 0.0f;
-      const float4 sign = four_at(signs + l * kLargestCore + first);
-      sum[0] = fmaf(sign.x, a, sum[0]), sum[1] = fmaf(sign.y, a, sum[1]);
-      sum[2] = fmaf(sign.z, a, sum[2]), sum[3] = fmaf(sign.w, a, sum[3]);
-      if (!kPair) continue;
-      other[0] = fmaf(sign.x, b, other[0]), other[1] = fmaf(sign.y, b, other[1]);
-      other[2] = fmaf(sign.z, b, other[2]), other[3] = fmaf(sign.w, b, other[3]);
-    }
+// Sylvester(kCount) in place.
+template <int kCount>
+__device__ __forceinline__ void butterflies(float (&v)[kCount]) {
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      float* to = out + column + ((first + k) << h.run_shift);
-      to[0] = sum[k] * scale;
-      if (kPair) to[128] = other[k] * scale;
+  for (int d = 1; d < kCount; d *= 2) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      if (i & d) continue;
+      const float a = v[i], b = v[i + d];
+      v[i] = a + b, v[i + d] = a - b;
     }
   }
 }
 
-__device__ __noinline__ void rotate_any(const HadamardShape& h, const float* signs, float factor, float* values,
-                                        float* other) {
-  hadamard_runs(values, h);
-  visit_columns(h.width, [&](int32_t column) {
-    float four[4];
-    for (int k = 0; k < 4; ++k) four[k] = hadamard_element(values, h, column + k) * factor;
-    put_four(other + column, {four[0], four[1], four[2], four[3]});
-  });
-  __syncthreads();
-  visit_columns(h.width, [&](int32_t column) { put_four(values + column, four_at(other + column)); });
-  __syncthreads();
+// out[r] += what numbers g .. g + 3 count for in row r, of their sums.
+template <int kOrder, int g, int r>
+__device__ __forceinline__ void add_part(const float (&sum)[2][2][2], float (&out)[kOrder]) {
+  constexpr uint32_t kMinus = kCoreSigns<kOrder>.minus[r] >> g;
+  constexpr int a = kMinus & 1, b = kMinus >> 1 & 1, c = kMinus >> 2 & 1, d = kMinus >> 3 & 1;
+  const float part = sum[a ^ b][c ^ d][a ^ c];
+  out[r] = a ? out[r] - part : out[r] + part;
+}
+template <int kOrder, int g, int... rows>
+__device__ __forceinline__ void add_parts(const float (&v)[kOrder], float (&out)[kOrder],
+                                          std::integer_sequence<int, rows...>) {
+  const float first[2] = {v[g] + v[g + 1], v[g] - v[g + 1]}, second[2] = {v[g + 2] + v[g + 3], v[g + 2] - v[g + 3]};
+  float sum[2][2][2];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    sum[i / 2][i % 2][0] = first[i / 2] + second[i % 2];
+    sum[i / 2][i % 2][1] = first[i / 2] - second[i % 2];
+  }
+  (add_part<kOrder, g, rows>(sum, out), ...);
 }
 
-// H (values * factor). Begins with each thread's own numbers; ends with all threads' seen.
-__device__ __forceinline__ void rotate(const HadamardShape& h, const float* signs, float factor, float* values,
-                                       float* other) {
-  if (!ends_in_other(h)) return rotate_any(h, signs, factor, values, other);
-#pragma unroll 1
-  for (int32_t base = 0; base < h.width; base += 4 * kTokenThreads) {
-    const int32_t column = base + first_column();
-    const bool is_there = column < h.width;
-    const float4 v = butterflies_of_lanes(is_there ? four_at(values + column) : float4{}, h.run_shift);
-    if (is_there) put_four(values + column, v);
+// The core in place. Of four numbers there are eight sums but for the sign, and each is used by several rows: 160 additions
+// at order 20 instead of 380.
+template <int kOrder>
+__device__ __forceinline__ void turn_core(float (&v)[kOrder]) {
+  if constexpr (kOrder == 16) {
+    butterflies(v);
+  } else {
+    float out[kOrder] = {};
+    [&]<int... groups>(std::integer_sequence<int, groups...>) {
+      (add_parts<kOrder, 4 * groups>(v, out, std::make_integer_sequence<int, kOrder>{}), ...);
+    }(std::make_integer_sequence<int, kOrder / 4>{});
+#pragma unroll
+    for (int r = 0; r < kOrder; ++r) v[r] = out[r];
   }
+}
+
+// Sylvester(1 << kLevels) over s, for columns of this thread: put(column, number) for each result.
+template <int kLevels, class Put>
+__device__ __forceinline__ void turn_rest(const float* values, int32_t width, int32_t channels_shift, Put put) {
+  constexpr int kCount = 1 << kLevels;
+  const int32_t channels = 1 << channels_shift;
+#pragma unroll 1
+  for (int32_t u = static_cast<int32_t>(threadIdx.x); u < width >> kLevels; u += kTokenThreads) {
+    const int32_t column = (u >> channels_shift << (channels_shift + kLevels)) + (u & (channels - 1));
+    float v[kCount];
+#pragma unroll
+    for (int s = 0; s < kCount; ++s) v[s] = values[column + (s << channels_shift)];
+    butterflies(v);
+#pragma unroll
+    for (int s = 0; s < kCount; ++s) put(column + (s << channels_shift), v[s]);
+  }
+}
+template <class Put>
+__device__ __forceinline__ void turn_rest(int32_t levels, const float* values, int32_t width, int32_t channels_shift,
+                                          Put put) {
+  switch (levels) {
+    case 0: return turn_rest<0>(values, width, channels_shift, put);
+    case 1: return turn_rest<1>(values, width, channels_shift, put);
+    case 2: return turn_rest<2>(values, width, channels_shift, put);
+    default: return turn_rest<3>(values, width, channels_shift, put);
+  }
+}
+
+// H values, in place. Begins with each thread's own runs written; ends with all threads' seen.
+__device__ __noinline__ void rotate_any(const HadamardShape& h, float* values, float* other) {
+  hadamard_runs(values, h);
+#pragma unroll 1
+  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < h.width; i += kTokenThreads) other[i] = hadamard_element(values, h, i);
   __syncthreads();
-  if (h.run_shift == 8)
-    rotate_core<true>(h, values, signs, h.scale * factor, other);
-  else
-    rotate_core<false>(h, values, signs, h.scale * factor, other);
+#pragma unroll 1
+  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < h.width; i += kTokenThreads) values[i] = other[i];
   __syncthreads();
 }
 

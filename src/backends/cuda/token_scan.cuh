@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A scan phase: conv, step of the state, and gate, of a head or a part of its channels, a block each. What the phase before
-// it does not write is read before its numbers are waited for: the state, the conv's history and parameters. A thread has
+// it does not write is asked for before its numbers are waited for: the state, the conv's history and parameters. A thread has
 // eight channels of up to kMostStateRows rows of the state; lanes go along the channels first.
 //
 // Every block of a group convolves the group's B and C for itself; the group's first block writes their history, late: when
@@ -34,125 +34,74 @@ struct ScanPlace {
   }
 };
 
-// One channel of the conv: x, then B, then C, a thread each.
+// The conv's channel of this thread: x, then B, then C.
 struct ConvPlace {
-  bool works, writes;
-  int32_t channel, column, which;
+  bool works;
+  int32_t which, channel;
   __device__ __forceinline__ ConvPlace(const ScanPhase& s, const ScanPlace& place) {
     const auto t = static_cast<int32_t>(threadIdx.x);
-    which = t < place.channels ? 0 : t < place.channels + place.states ? 1 : 2;
-    works = t < place.channels + 2 * place.states;
-    writes = which == 0 || place.first_of_group;
-    column =
-        which == 0 ? place.first + t : place.group * place.states + t - place.channels - (which - 1) * place.states;
-    channel = s.begin[which] + column;
-  }
-  __device__ __forceinline__ const Numbers& numbers(const ScanPhase& s) const {
-    return which == 0 ? s.x : which == 1 ? s.b : s.c;
+    const int32_t of_b = t - place.channels, of_c = of_b - place.states;
+    which = of_b < 0 ? 0 : of_c < 0 ? 1 : 2;
+    works = of_c < place.states;
+    channel = which == 0   ? s.begin[0] + place.first + t
+              : which == 1 ? s.begin[1] + place.group * place.states + of_b
+                           : s.begin[2] + place.group * place.states + of_c;
   }
 };
 
-__device__ __forceinline__ int size_of(DType dtype) { return dtype == DType::kF32 ? 4 : dtype == DType::kI8 ? 1 : 2; }
-__device__ __forceinline__ void prefetch_number(const Numbers& x, int64_t row, int64_t column) {
-  prefetch(static_cast<const char*>(x.data) + (row * x.stride + column) * size_of(x.dtype));
-}
-__device__ __forceinline__ void prefetch_scale(const Numbers& x, int64_t i) {
-  if (x.by == ScaleBy::kColumn || x.by == ScaleBy::kRow) prefetch(static_cast<const float*>(x.scales) + i);
-}
+// The input's last numbers of a channel, as they are stored.
+struct ConvHistory {
+  char* at;
+  int32_t step;  // bytes from one to the next
+  bool is_codes;
+  __device__ __forceinline__ ConvHistory(const ScanPhase& s, int64_t slot, int32_t channel)
+      : at(static_cast<char*>(s.history) +
+           (slot * (kTaps - 1) * s.history_stride + channel) * (s.history_is_codes ? 1 : 4)),
+        step(s.history_stride * (s.history_is_codes ? 1 : 4)),
+        is_codes(s.history_is_codes) {}
+  __device__ __forceinline__ float load(int k) const {
+    const char* p = at + k * step;
+    return is_codes ? static_cast<float>(*reinterpret_cast<const int8_t*>(p)) : *reinterpret_cast<const float*>(p);
+  }
+  __device__ __forceinline__ void store(int k, float code) const {
+    char* p = at + k * step;
+    if (is_codes)
+      *reinterpret_cast<int8_t*>(p) = static_cast<int8_t>(__float2int_rn(code));
+    else
+      *reinterpret_cast<float*>(p) = code;
+  }
+};
 
 // Asks the second-level cache for what a scan phase reads beside what is handed to it.
 __device__ __forceinline__ void prefetch_scan(const ScanPhase& s, const ScanPlace& place, int64_t slot) {
   if (!place.works) return;
-  const ConvPlace conv(s, place);
   const auto t = static_cast<int32_t>(threadIdx.x);
+  const ConvPlace conv(s, place);
   if (conv.works) {
-    prefetch_scale(s.history, conv.channel);
-    prefetch_scale(conv.numbers(s), conv.column);
-    prefetch_number(s.conv_weight, conv.channel, 0);
-    prefetch_scale(s.conv_weight, conv.channel);
-    if (s.conv_bias != nullptr) prefetch(s.conv_bias + conv.channel);
-#pragma unroll 1
-    for (int k = 0; k < kTaps - 1; ++k) prefetch_number(s.history, slot * (kTaps - 1) + k, conv.channel);
+    prefetch(s.conv + conv.channel);
+    const ConvHistory history(s, slot, conv.channel);
+#pragma unroll
+    for (int k = 0; k < kTaps - 1; ++k) prefetch(history.at + k * history.step);
   }
-  if (t < place.channels) prefetch_scale(s.z_scales, place.first + t);
-  if (t == 0) {
-    prefetch_scale(s.dt_scales, place.head);
-    prefetch(s.a_log + place.head);
-    if (s.dt_bias != nullptr) prefetch(s.dt_bias + place.head);
-    if (s.d != nullptr) prefetch(s.d + (s.d_per_channel ? place.first : place.head));
-  }
+  if (t < place.channels) prefetch(s.channels + place.first + t);
+  if (t == 0) prefetch(s.heads + place.head);
   const HeadState state(s.state, slot, place.head);
-  const int size = size_of(state.dtype), channels = place.channels;
-  const int32_t lines = (channels * size + 127) / 128;  // of a row
-#pragma unroll 1
+  const int size = state.dtype == DType::kF16 ? 2 : 4;
+  const int32_t lines = (place.channels * size + 127) / 128;  // of a row: one or two
   for (int32_t i = t; i < place.states * lines; i += kTokenThreads)
-    prefetch(state.data + (i / lines * state.row_stride + place.first_in_head) * size + i % lines * 128);
+    prefetch(state.data + ((lines == 1 ? i : i / 2) * state.row_stride + place.first_in_head) * size +
+             (lines == 1 ? 0 : i % 2 * 128));
 }
-
-struct ConvChannel : ConvPlace {
-  float weight[kTaps], history[kTaps - 1], bias, in_scale, out_scale;
-
-  __device__ __forceinline__ ConvChannel(const ScanPhase& s, const ScanPlace& place, int64_t slot)
-      : ConvPlace(s, place) {
-    if (!works) return;
-    const Numbers& out = numbers(s);
-    bias = s.conv_bias != nullptr ? s.conv_bias[channel] : 0.0f;
-    in_scale = plain_scale(s.history, channel);
-    out_scale = plain_scale(out, column);
-    const float by = plain_scale(s.conv_weight, channel);
-    if (s.conv_weight.dtype == DType::kI8) {
-      const char4 w = static_cast<const char4*>(s.conv_weight.data)[channel];
-      weight[0] = w.x * by, weight[1] = w.y * by, weight[2] = w.z * by, weight[3] = w.w * by;
-    } else {
-      const float4 w = static_cast<const float4*>(s.conv_weight.data)[channel];
-      weight[0] = w.x, weight[1] = w.y, weight[2] = w.z, weight[3] = w.w;
-    }
-#pragma unroll
-    for (int k = 0; k < kTaps - 1; ++k)
-      history[k] = plain_code(s.history, (slot * (kTaps - 1) + k) * s.history.stride + channel);
-  }
-
-  // The channel's value as the scan reads it, from its input's code. Writes the history, as codes, or leaves it in `late`.
-  __device__ __forceinline__ float run(const ScanPhase& s, int64_t slot, float now, float* late) const {
-    float y = bias;
-#pragma unroll
-    for (int k = 0; k < kTaps; ++k) {
-      const float code = k == kTaps - 1 ? now : history[k < kTaps - 1 ? k : 0];
-      y += weight[k] * (s.history.by == ScaleBy::kNothing ? code : code * in_scale);
-    }
-    if (writes) {
-#pragma unroll
-      for (int k = 0; k < kTaps - 1; ++k) {
-        const float code = k == kTaps - 2 ? now : history[k + 1 < kTaps - 1 ? k + 1 : k];
-        if (which == 0)
-          store_history(s, slot, k, channel, code);
-        else
-          late[k * kTokenThreads + threadIdx.x] = code;
-      }
-    }
-    const Numbers& to = numbers(s);
-    const float code = as_code(to.dtype, s.silu ? silu(y) : y, out_scale);
-    return to.by == ScaleBy::kNothing ? code : code * out_scale;
-  }
-
-  __device__ __forceinline__ static void store_history(const ScanPhase& s, int64_t slot, int k, int32_t channel,
-                                                       float code) {
-    const int64_t i = (slot * (kTaps - 1) + k) * s.history.stride + channel;
-    if (s.history.dtype == DType::kI8)
-      static_cast<int8_t*>(s.history.data)[i] = static_cast<int8_t>(__float2int_rn(code));
-    else
-      static_cast<float*>(s.history.data)[i] = code;
-  }
-};
 
 // The history of a group's B and C, which its first block has left in `late`. All of the phase's numbers have been taken.
 __device__ __forceinline__ void store_late(const ScanPhase& s, const ScanPlace& place, int64_t slot,
                                            const float* late) {
-  const auto t = static_cast<int32_t>(threadIdx.x);
-  if (!place.first_of_group || t < place.channels || t >= place.channels + 2 * place.states) return;
-  const int32_t i = t - place.channels, part = i / place.states;
-  const int32_t channel = s.begin[1 + part] + place.group * place.states + i - part * place.states;
-  for (int k = 0; k < kTaps - 1; ++k) ConvChannel::store_history(s, slot, k, channel, late[k * kTokenThreads + t]);
+  if (!place.first_of_group) return;
+  const ConvPlace conv(s, place);
+  if (!conv.works || conv.which == 0) return;
+  const ConvHistory history(s, slot, conv.channel);
+#pragma unroll
+  for (int k = 0; k < kTaps - 1; ++k) history.store(k, late[k * kTokenThreads + threadIdx.x]);
 }
 
 // Eight channels of up to kMostStateRows rows of a state of f16 or f32.
@@ -160,7 +109,7 @@ struct StateRows {
   float v[kMostStateRows][8];
   int32_t first_row, step, channel;  // of the block's part
 
-  __device__ __forceinline__ StateRows(const ScanPhase& s, const ScanPlace& place, const HeadState& state) {
+  __device__ __forceinline__ StateRows(const ScanPlace& place, const HeadState& state) {
     const auto t = static_cast<int32_t>(threadIdx.x);
     channel = (t & ((1 << place.across_shift) - 1)) * 8;
     first_row = t >> place.across_shift;
@@ -169,16 +118,16 @@ struct StateRows {
     for (int r = 0; r < kMostStateRows; ++r) {
 #pragma unroll
       for (int i = 0; i < 8; ++i) v[r][i] = 0;
-      if (row(r) < place.states) load(state, address(s, place, state, r), v[r]);
+      if (row(r) < place.states) load(state, address(place, state, r), v[r]);
     }
   }
   __device__ __forceinline__ int32_t row(int r) const { return first_row + r * step; }
 
-  __device__ __forceinline__ void store(const ScanPhase& s, const ScanPlace& place, const HeadState& state) const {
+  __device__ __forceinline__ void store(const ScanPlace& place, const HeadState& state) const {
 #pragma unroll
     for (int r = 0; r < kMostStateRows; ++r) {
       if (row(r) >= place.states) continue;
-      char* to = address(s, place, state, r);
+      char* to = address(place, state, r);
       if (state.dtype == DType::kF16) {
         __half2 pairs[4];
 #pragma unroll
@@ -192,8 +141,7 @@ struct StateRows {
   }
 
  private:
-  __device__ __forceinline__ char* address(const ScanPhase& s, const ScanPlace& place, const HeadState& state,
-                                           int r) const {
+  __device__ __forceinline__ char* address(const ScanPlace& place, const HeadState& state, int r) const {
     const int64_t at = row(r) * state.row_stride + place.first_in_head + channel;
     return state.data + at * (state.dtype == DType::kF16 ? 2 : 4);
   }
@@ -213,31 +161,91 @@ struct StateRows {
   }
 };
 
+// A channel's numbers after the conv, as the scan reads them. Its history is written, or left in `late` where others read it.
+__device__ __forceinline__ void convolve(const ScanPhase& s, const ScanPlace& place, int64_t slot, uint32_t tag,
+                                         const ConvPlace& place_of, float* to, float* late) {
+  const auto t = static_cast<int32_t>(threadIdx.x);
+  const Tagged* input = s.input + place_of.channel;
+  const uint64_t first = poll_one(input);
+  const float4* column = reinterpret_cast<const float4*>(s.conv + place_of.channel);
+  const float4 w = __ldg(column), more = __ldg(column + 1);
+  const ConvHistory history(s, slot, place_of.channel);
+  const float h0 = history.load(0), h1 = history.load(1), h2 = history.load(2);
+  const float in_scale = more.y, out_scale = more.z;
+  float y = more.x + w.x * (h0 * in_scale) + w.y * (h1 * in_scale) + w.z * (h2 * in_scale);
+  const float now = take_handed(input, first, tag);
+  y += w.w * (now * in_scale);
+  const float code = as_code(s.silu ? silu(y) : y, out_scale);
+  to[t] = out_scale < 0.0f ? code : code * out_scale;
+  if (place_of.which == 0) {
+    history.store(0, h1), history.store(1, h2), history.store(2, now);
+  } else if (place.first_of_group) {
+    late[t] = h1, late[kTokenThreads + t] = h2, late[2 * kTokenThreads + t] = now;
+  }
+}
+
+// Two channels a lane of one warp, lane and lane + 32: gated, the sum of their squares, their Sylvester transform.
+__device__ __forceinline__ void hand_on_channels(const ScanPhase& s, const ScanPlace& place, uint32_t tag, float (&y)[2]) {
+  const auto lane = static_cast<int32_t>(threadIdx.x);
+  if (s.squares != nullptr) {
+    const float sum = warp_sum(y[0] * y[0] + y[1] * y[1]);
+    if (lane == 0) hand_on(s.squares + blockIdx.x, sum, tag);
+  }
+  if (s.rotates) {
+    if (place.channels > 32) {
+      const float a = y[0], b = y[1];
+      y[0] = a + b, y[1] = a - b;
+    }
+#pragma unroll 1
+    for (int32_t d = 1; d < min(place.channels, 32); d *= 2) {
+      const float mine = lane & d ? -1.0f : 1.0f;
+      const float a = __shfl_xor_sync(kAllLanes, y[0], d), b = __shfl_xor_sync(kAllLanes, y[1], d);
+      y[0] = fmaf(mine, y[0], a), y[1] = fmaf(mine, y[1], b);
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    if (lane + 32 * i < place.channels) hand_on(s.out + place.first + lane + 32 * i, y[i], tag);
+  }
+}
+
 // `tag`: of this phase. `shared`: kMostScanFloats floats, then 64 a warp.
 __device__ __forceinline__ void run_scan(const ScanPhase& s, const ScanPlace& place, int64_t slot, uint32_t tag,
                                          float* shared, float* late) {
   if (!place.works) return;  // the whole block
-  const ConvChannel conv(s, place, slot);
-  const HeadState state(s.state, slot, place.head);
-  StateRows rows(s, place, state);
   const auto t = static_cast<int32_t>(threadIdx.x);
-  const bool writes = t < place.channels;  // out
-  const float dt_bias = s.dt_bias != nullptr ? s.dt_bias[place.head] : 0.0f, a_log = s.a_log[place.head];
-  const float dt_scale = plain_scale(s.dt_scales, place.head);
-  const float z_scale = writes ? plain_scale(s.z_scales, place.first + t) : 1.0f;
-  float skip = 0;
-  if (writes && s.d != nullptr) skip = s.d_per_channel ? s.d[place.first + t] : s.d[place.head];
-
-  const Tagged *input = s.input + (conv.works ? conv.channel : 0), *z = s.z + place.first + (writes ? t : 0);
-  const uint64_t first_input = poll_one(input), first_z = poll_one(z), first_dt = poll_one(s.dt + place.head);
-  if (conv.works) shared[t] = conv.run(s, slot, take_handed(input, first_input, tag - 1), late);
+  const HeadState state(s.state, slot, place.head);
+  StateRows rows(place, state);
+  const ConvPlace conv(s, place);
+  const float4 of_head = __ldg(reinterpret_cast<const float4*>(s.heads + place.head));
+  // The first warp ends the phase: two channels a lane.
+  float2 channel[2] = {};
+  uint64_t first_z[2] = {};
+  const bool ends = t < 32;
+  if (ends) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      if (t + 32 * i >= place.channels) continue;
+      channel[i] = __ldg(reinterpret_cast<const float2*>(s.channels + place.first + t + 32 * i));
+      first_z[i] = poll_one(s.z + place.first + t + 32 * i);
+    }
+  }
+  if (conv.works) convolve(s, place, slot, tag - 1, conv, shared, late);
   float* const step = shared + kMostScanFloats - 2;  // delta and the decay: of one warp, for all
   if (t >= kTokenThreads - 32) {
-    const float dt = take_handed(s.dt + place.head, first_dt, tag - 1) * dt_scale + dt_bias;
-    const float of_head = fminf(fmaxf(softplus(dt), s.dt_min), s.dt_max);
-    step[0] = of_head, step[1] = expf(-of_head * expf(a_log));
+    const Tagged* from = s.dt + place.head;
+    const float dt = take_handed(from, poll_one(from), tag - 1) * of_head.x + of_head.y;
+    const float delta = fminf(fmaxf(softplus(dt), s.dt_min), s.dt_max);
+    step[0] = delta, step[1] = expf(-delta * expf(of_head.z));
   }
-  const float gate = writes ? silu(take_handed(z, first_z, tag - 1) * z_scale) : 0.0f;
+  float gate[2] = {};
+  if (ends) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      if (t + 32 * i < place.channels)
+        gate[i] = silu(take_handed(s.z + place.first + t + 32 * i, first_z[i], tag - 1) * channel[i].x);
+    }
+  }
   __syncthreads();
 
   const float delta = step[0], decay = step[1];
@@ -256,23 +264,31 @@ __device__ __forceinline__ void run_scan(const ScanPhase& s, const ScanPlace& pl
     }
   }
   const int32_t across = 1 << place.across_shift;
+#pragma unroll 1
   for (int32_t d = across; d < 32; d *= 2) {
 #pragma unroll
     for (int i = 0; i < 8; ++i) y[i] += __shfl_xor_sync(kAllLanes, y[i], d);
   }
   float* sums = shared + kMostScanFloats;  // [warp][channel]
   if (t % 32 < across) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) sums[t / 32 * 64 + rows.channel + i] = y[i];
+    put_four(sums + t / 32 * 64 + rows.channel, {y[0], y[1], y[2], y[3]});
+    put_four(sums + t / 32 * 64 + rows.channel + 4, {y[4], y[5], y[6], y[7]});
   }
   __syncthreads();
-  if (writes) {
-    float sum = skip * x[t];
+  if (ends) {
+    float out[2] = {};
 #pragma unroll
-    for (int w = 0; w < kTokenWarps; ++w) sum += sums[w * 64 + t];
-    hand_on(s.out + place.first + t, sum * gate, tag);
+    for (int i = 0; i < 2; ++i) {
+      const int32_t at = t + 32 * i;
+      if (at >= place.channels) continue;
+      float sum = channel[i].y * x[at];
+#pragma unroll
+      for (int w = 0; w < kTokenWarps; ++w) sum += sums[w * 64 + at];
+      out[i] = sum * gate[i];
+    }
+    hand_on_channels(s, place, tag, out);
   }
-  rows.store(s, place, state);
+  rows.store(place, state);
 }
 
 }  // namespace quamba2::cuda
