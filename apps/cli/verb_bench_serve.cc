@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <thread>
 
@@ -13,6 +14,7 @@
 #include "input.h"
 #include "interrupt.h"
 #include "json.h"
+#include "quamba2/random_model.h"
 
 namespace quamba2::cli {
 namespace {
@@ -20,22 +22,45 @@ namespace {
 // Where a server does not say how many ids its tokenizer has: these all have.
 constexpr int64_t kIdsOfEveryTokenizer = 1000;
 constexpr int kOfflineRuns = 3;
+// For prompts beside the load, which hold a slot while they are read.
+constexpr int kSlotsBeside = 4, kWaitingBeside = 1024;
+constexpr double kSecondsBeside = 600;
 
 struct BenchServeArgs {
   std::string model, url, api_key, prompts, input = "128", output = "128";
+  RandomModelOptions random = {.shape = ""};
+  QuantizeOptions quantize;
   int concurrency = 0, slots = 0, chunk = 256;
-  int64_t requests = 128, memory_every = 0, seed = 0;
-  double rate = 0, temperature = 0, patience = 300;
+  int64_t requests = 128, memory_every = 0, seed = 0, beside_length = 2048;
+  double rate = 0, temperature = 0, patience = 300, beside_rate = 0, most_seconds = 0;
   bool no_offline = false;
 
   int at_a_time() const { return concurrency > 0 ? concurrency : rate > 0 ? 0 : 16; }
 };
 
+ServiceOptions service_options(const Session& s, const BenchServeArgs& args) {
+  ServiceOptions o;
+  o.device = s.common.device;
+  o.threads = thread_count(s.common);
+  o.tokenizer = s.common.tokenizer;
+  o.slots = args.slots > 0 ? args.slots : std::max(args.at_a_time(), 16);
+  if (args.slots == 0 && args.beside_rate > 0) o.slots += kSlotsBeside;
+  o.chunk = args.chunk;
+  o.max_waiting = static_cast<int>(std::min<int64_t>(args.requests, 1 << 20)) + kWaitingBeside;
+  return o;
+}
+
 // A server of our own on the loopback, with a thread.
 class OwnServer {
  public:
-  OwnServer(const Session& s, const BenchServeArgs& args)
-      : server_(args.model, service_options(s, args), server_options(args)) {
+  OwnServer(const Session& s, const BenchServeArgs& args, const Model& model)
+      : server_(
+            [&s, &args, &model](StepSink on_step) {
+              ServiceOptions service = service_options(s, args);
+              service.on_step = std::move(on_step);
+              return std::make_unique<Service>(Engine(model, Service::engine_options(service)), service);
+            },
+            server_options(args)) {
     server_.load();
     thread_ = std::thread([this] { server_.run([this] { return stop_.load(); }); });
   }
@@ -47,16 +72,6 @@ class OwnServer {
   const Engine& engine() const { return server_.engine(); }
 
  private:
-  static ServiceOptions service_options(const Session& s, const BenchServeArgs& args) {
-    ServiceOptions o;
-    o.device = s.common.device;
-    o.threads = thread_count(s.common);
-    o.tokenizer = s.common.tokenizer;
-    o.slots = args.slots > 0 ? args.slots : std::max(args.at_a_time(), 16);
-    o.chunk = args.chunk;
-    o.max_waiting = static_cast<int>(std::min<int64_t>(args.requests, 1 << 20));
-    return o;
-  }
   static server::ServerOptions server_options(const BenchServeArgs& args) {
     server::ServerOptions o;
     o.port = 0;
@@ -76,9 +91,15 @@ void check_arguments(const BenchServeArgs& args) {
   const auto refuse = [](const char* what, const char* why, const char* hint) {
     throw Error(ErrorCode::kUsage, what, "bench serve", why, hint);
   };
-  if (args.model.empty() == args.url.empty()) {
-    refuse(args.url.empty() ? "no server" : "two servers",
-           "it measures one: that of a MODEL, started here, or one that runs", "give MODEL or --url URL");
+  const int servers = !args.model.empty() + !args.url.empty() + !args.random.shape.empty();
+  if (servers != 1) {
+    refuse(servers == 0 ? "no server" : "two servers",
+           "it measures one: that of a MODEL or of random weights, started here, or one that runs",
+           "give MODEL, --random SHAPE or --url URL");
+  }
+  if (args.random.shape.empty() && (!args.quantize.recipe.empty() || !args.quantize.without.empty())) {
+    refuse("options of random models", "--recipe and --without do not change a MODEL",
+           "quantize it first, or use --random");
   }
   if (args.rate > 0 && args.concurrency > 0)
     refuse("two kinds of load", "requests come at a rate, or so many are under way", "give --rate or --concurrency");
@@ -86,11 +107,18 @@ void check_arguments(const BenchServeArgs& args) {
   load::parse_length_range(args.output, "--output-len");
 }
 
+Model model_of(const Session& s, const BenchServeArgs& args) {
+  if (args.random.shape.empty()) return Model::from_pretrained(args.model);
+  QuantizeOptions quantize = args.quantize;
+  quantize.threads = thread_count(s.common);
+  return make_random_model(args.random, quantize);
+}
+
 // What decoding alone reaches with as many sequences as the load has, without a server. Samples in tokens a second.
-std::vector<double> offline_decode(const Session& s, const BenchServeArgs& args, int64_t tokens) {
+std::vector<double> offline_decode(const Session& s, const BenchServeArgs& args, const Model& model, int64_t tokens) {
   EngineOptions of_engine = engine_options(s.common);
   of_engine.max_sequences = args.at_a_time();
-  Engine engine = Engine::load(args.model, of_engine);
+  Engine engine(model, of_engine);
   BenchOptions options;
   options.prompts = {};
   options.generations = {tokens};
@@ -128,8 +156,22 @@ void put_load(Session& s, const BenchServeArgs& args, const std::string& url, Ou
   work.seed = static_cast<uint64_t>(args.seed);
   work.model = facts.model;
   const auto requests = load::make_workload(work);
+  if (args.beside_rate > 0) {
+    load::WorkloadOptions beside = work;
+    beside.requests = static_cast<int64_t>(args.beside_rate * kSecondsBeside) + 1;
+    beside.input = {args.beside_length, args.beside_length};
+    beside.output = {1, 1};
+    beside.rate = args.beside_rate;
+    ++beside.seed;
+    options.beside = load::make_workload(beside);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const auto too_long = [&] {
+    const std::chrono::duration<double> since = std::chrono::steady_clock::now() - begin;
+    return args.most_seconds > 0 && since.count() > args.most_seconds;
+  };
   const auto result = load::run_load(
-      options, requests, [] { return interrupted() != 0; },
+      options, requests, [&] { return interrupted() != 0 || too_long(); },
       [&](size_t done) { s.progress.report("requests", static_cast<int64_t>(done), args.requests); });
   if (interrupted()) throw Error(ErrorCode::kInterrupted, "interrupted", "", "");
   out->server = url;
@@ -146,13 +188,14 @@ Outcome measure(Session& s, const BenchServeArgs& args) {
   }
   const int64_t tokens = load::parse_length_range(args.output, "--output-len").most;
   const bool offline = !args.no_offline && args.at_a_time() > 0;
-  if (offline) out.offline = offline_decode(s, args, tokens);
+  const Model model = model_of(s, args);
+  if (offline) out.offline = offline_decode(s, args, model, tokens);
   {
-    const OwnServer server(s, args);
+    const OwnServer server(s, args, model);
     put_load(s, args, server.address(), &out);
   }
   if (offline) {
-    const std::vector<double> after = offline_decode(s, args, tokens);
+    const std::vector<double> after = offline_decode(s, args, model, tokens);
     out.offline.insert(out.offline.end(), after.begin(), after.end());
   }
   return out;
@@ -179,6 +222,7 @@ std::string outcome_json(const BenchServeArgs& args, const Outcome& o) {
   put(&json, "tpot_seconds", r.per_token);
   put(&json, "itl_seconds", r.between);
   put(&json, "e2e_seconds", r.whole);
+  put(&json, "beside_ttft_seconds", r.beside_first_token);
   put(&json, "health_seconds", r.health);
   json.field("health_failures", r.health_failures);
   json.key("window").open_object().field("seconds", r.window.seconds);
@@ -239,6 +283,13 @@ void add_load_options(CLI::App* verb, BenchServeArgs* args) {
   at_least(verb->add_option("--memory-every", args->memory_every,
                             "ended requests between two looks at the server's memory (default 0: none)"),
            0);
+  verb->add_option("--beside", args->beside_rate, "prompts a second that are read beside the load, a token each (default 0)")
+      ->option_text("R")
+      ->check(CLI::Range(0.0, 1e4));
+  at_least(verb->add_option("--beside-len", args->beside_length, "their tokens (default 2048)"), 1);
+  verb->add_option("--max-time", args->most_seconds, "seconds after which what is under way is left (default 0: any)")
+      ->option_text("S")
+      ->check(CLI::Range(0.0, 1e6));
 }
 
 }  // namespace
@@ -254,6 +305,12 @@ void add_bench_serve_verb(Program* program, CLI::App* bench) {
   const auto own = [&](CLI::Option* option) { return option->group("The server of MODEL"); };
   own(at_least(verb->add_option("--slots", args->slots, "texts that grow at a time (default: as --concurrency)"), 1));
   own(at_least(verb->add_option("--chunk", args->chunk, "tokens of a prompt read at a time (default 256)"), 1));
+  own(verb->add_option("--random", args->random.shape, "instead of MODEL: random weights in a shape, as mamba2-2.7b")
+          ->option_text("SHAPE"));
+  own(verb->add_option("--recipe", args->quantize.recipe, "of the random model (default: BF16)")->option_text("RECIPE"));
+  own(repeated(verb->add_option("--without", args->quantize.without,
+                                "leave an ingredient of the recipe out, as f16-state (again for more)")
+                   ->option_text("NAME")));
   own(verb->add_flag("--no-offline", args->no_offline, "do not decode as many sequences without a server beside it"));
   verb->footer(
       "Example:\n  quamba2 bench serve mamba2-130m-w4a8 --concurrency 256 --num-requests 256\n"

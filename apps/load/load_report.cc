@@ -103,6 +103,12 @@ LoadReport summarize(const LoadResult& result, size_t round) {
   out.per_token = distribution(std::move(per_token));
   out.between = distribution(std::move(between));
   out.whole = distribution(std::move(whole));
+  std::vector<double> beside;
+  for (const RequestResult& r : result.beside) {
+    if (!r.error.empty()) ++out.beside_failed;
+    if (r.end >= 0 && r.error.empty()) beside.push_back((r.texts.empty() ? r.end : r.texts.front()) - r.sent);
+  }
+  out.beside_first_token = distribution(std::move(beside));
   out.health = distribution(result.health);
   out.health_failures = result.health_failures;
   out.memory = result.memory;
@@ -132,6 +138,11 @@ std::string report_text(const LoadReport& r, int concurrency, double rate) {
     out += line("Duration (s):", r.window.seconds);
     out += line("Output token throughput (tok/s):", r.window_rate());
     out += line("Tokens of a stream, least and most:", fmt::format("{:.0f} {:.0f}", r.window.least, r.window.most));
+  }
+  if (r.beside_first_token.count + r.beside_failed > 0) {
+    out += line("Prompts read beside them:", static_cast<int64_t>(r.beside_first_token.count));
+    out += line("Failed:", static_cast<int64_t>(r.beside_failed));
+    out += times("Time to their first token", "TTFT", r.beside_first_token, true);
   }
   if (r.health.count + static_cast<size_t>(r.health_failures) > 0) {
     out += times("Answers to /health", "health", r.health, true);

@@ -25,6 +25,8 @@ struct LoadReport {
   // TTFT: from sending to the first event with text. ITL: between two events. TPOT: a request's time after its first
   // token, over its other tokens.
   Distribution first_token, per_token, between, whole, health;
+  Distribution beside_first_token;  // of the requests beside the load, those that were answered
+  size_t beside_failed = 0;
   int health_failures = 0;
   std::vector<std::pair<size_t, double>> memory;  // as LoadResult has them
   // The time in which every request of the first round grows: `streams` of them, from the last one's first text to the first

@@ -59,6 +59,7 @@ class Run {
       const std::function<void(size_t)>& on_done)
       : options_(o), planned_(planned), stop_asked_(stop_asked), on_done_(on_done) {
     result_.requests.resize(planned.size());
+    result_.beside.resize(o.beside.size());
   }
 
   LoadResult run() {
@@ -67,6 +68,7 @@ class Run {
     asio::co_spawn(io_, watch(), asio::detached);
     if (options_.health_period > 0) asio::co_spawn(io_, probe(), asio::detached);
     begin_ = Clock::now();
+    for (size_t i = 0; i < options_.beside.size(); ++i) asio::co_spawn(io_, beside(i), asio::detached);
     if (options_.timed) {
       for (size_t i = 0; i < planned_.size(); ++i) asio::co_spawn(io_, timed(i), asio::detached);
     } else {
@@ -91,37 +93,52 @@ class Run {
     while (next_ < planned_.size()) co_await answer(next_++, link.get());
   }
 
-  asio::awaitable<void> timed(size_t index) {
+  asio::awaitable<void> wait_until(double at) {
     error_code ec;
-    asio::steady_timer timer(io_, begin_ + duration_of(planned_[index].at));
+    asio::steady_timer timer(io_, begin_ + duration_of(at));
     co_await timer.async_wait(with_error(ec));
-    std::unique_ptr<Link> link;
-    if (idle_.empty()) {
-      link = std::make_unique<Link>(io_);
-    } else {
-      link = std::move(idle_.back());
-      idle_.pop_back();
-    }
+  }
+
+  std::unique_ptr<Link> take_link() {
+    if (idle_.empty()) return std::make_unique<Link>(io_);
+    std::unique_ptr<Link> link = std::move(idle_.back());
+    idle_.pop_back();
+    return link;
+  }
+
+  asio::awaitable<void> timed(size_t index) {
+    co_await wait_until(planned_[index].at);
+    std::unique_ptr<Link> link = take_link();
     co_await answer(index, link.get());
     idle_.push_back(std::move(link));
   }
 
-  asio::awaitable<void> answer(size_t index, Link* link) {
-    RequestResult& r = result_.requests[index];
-    r.sent = now();
+  asio::awaitable<void> beside(size_t index) {
+    co_await wait_until(options_.beside[index].at);
+    std::unique_ptr<Link> link = take_link();
+    co_await ask_for(options_.beside[index], link.get(), &result_.beside[index]);
+    idle_.push_back(std::move(link));
+  }
+
+  asio::awaitable<void> ask_for(const PlannedRequest& planned, Link* link, RequestResult* r) {
+    r->sent = now();
     const bool kept = link->open;
-    const bool answered = co_await exchange(index, link, &r);
+    const bool answered = co_await exchange(planned, link, r);
     // A server may close a connection that nobody used while the next request is on its way: once more, on a new one.
     if (!answered && kept) {
-      r.error.clear();
+      r->error.clear();
       link->open = false;
-      co_await exchange(index, link, &r);
+      co_await exchange(planned, link, r);
     }
-    r.end = now();
-    if (!r.error.empty()) {
+    r->end = now();
+    if (!r->error.empty()) {
       link->open = false;
       link->stream.close();
     }
+  }
+
+  asio::awaitable<void> answer(size_t index, Link* link) {
+    co_await ask_for(planned_[index], link, &result_.requests[index]);
     ++done_;
     on_done_(done_);
     if (options_.memory_every > 0 && done_ % options_.memory_every == 0) {
@@ -136,11 +153,11 @@ class Run {
   }
 
   // Returns whether an answer began to come.
-  asio::awaitable<bool> exchange(size_t index, Link* link, RequestResult* r) {
+  asio::awaitable<bool> exchange(const PlannedRequest& planned, Link* link, RequestResult* r) {
     error_code ec;
     co_await connect(link, &ec);
     if (!ec) {
-      const Request request = make_request(options_.server, http::verb::post, "/v1/completions", planned_[index].body);
+      const Request request = make_request(options_.server, http::verb::post, "/v1/completions", planned.body);
       co_await http::async_write(link->stream, request, with_error(ec));
     }
     if (!ec) co_return co_await receive(link, r);

@@ -19,6 +19,9 @@ struct LoadOptions {
   double patience = 300;        // seconds without a byte from the server until a request has failed
   size_t memory_every = 0;      // ended requests between two looks at the server's memory; 0: none
   double health_period = 0.02;  // seconds between two questions for /health, with one connection of their own
+  // Sent at their times while the others grow, and measured apart; those that are under way when the last of the others ends
+  // are dropped.
+  std::vector<PlannedRequest> beside = {};
 };
 
 // Times are seconds from the begin of the run.
@@ -31,6 +34,7 @@ struct RequestResult {
 
 struct LoadResult {
   std::vector<RequestResult> requests;  // as planned
+  std::vector<RequestResult> beside;    // of LoadOptions::beside
   double seconds = 0;                   // from the first one's sending to the last one's end
   std::vector<double> health;           // seconds that answers to /health took; empty where the server has none
   int health_failures = 0;

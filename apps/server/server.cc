@@ -56,13 +56,9 @@ class Counted : public Responder {
 
 struct Server::Impl {
   // Members go in reverse: the service and the work thread end before the network that they answer to.
-  Impl(const std::string& path, const ServiceOptions& asked, const ServerOptions& o)
-      : model_path(path),
-        service_options(asked),
-        options(o),
-        metrics(std::make_shared<Metrics>(o.metrics_prefix, o.model)) {
+  Impl(Loader how, const ServerOptions& o)
+      : loader(std::move(how)), options(o), metrics(std::make_shared<Metrics>(o.metrics_prefix, o.model)) {
     check_state_dir(o.state_dir);
-    service_options.on_step = [m = metrics](const StepReport& step) { m->step(step); };
     http = std::make_unique<HttpServer>(
         o.host, o.port, http_limits(o),
         [this](HttpRequest&& request, std::shared_ptr<Responder> r) { handle(std::move(request), std::move(r)); },
@@ -72,7 +68,7 @@ struct Server::Impl {
   // On a thread of its own: what it makes is used by others once `ready`.
   void load() {
     const ServerOptions& o = options;
-    service = Service::load(model_path, service_options);
+    service = loader([m = metrics](const StepReport& step) { m->step(step); });
     service->engine().tokenizer();  // throws where there is none
     const Engine& e = service->engine();
     const std::string id = o.model.empty() ? e.name() : o.model;
@@ -136,8 +132,7 @@ struct Server::Impl {
     return error;
   }
 
-  const std::string model_path;
-  ServiceOptions service_options;
+  const Loader loader;
   const ServerOptions options;
   std::shared_ptr<Metrics> metrics;
   std::unique_ptr<HttpServer> http;
@@ -149,7 +144,15 @@ struct Server::Impl {
 };
 
 Server::Server(const std::string& model, const ServiceOptions& service, const ServerOptions& options)
-    : impl_(std::make_unique<Impl>(model, service, options)) {}
+    : Server(
+          [model, service](StepSink on_step) {
+            ServiceOptions heard = service;
+            heard.on_step = std::move(on_step);
+            return Service::load(model, heard);
+          },
+          options) {}
+Server::Server(Loader loader, const ServerOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(loader), options)) {}
 Server::~Server() = default;
 
 const std::string& Server::model() const { return impl_->api->model; }

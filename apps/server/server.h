@@ -33,8 +33,11 @@ struct ServerOptions {
 
 class Server {
  public:
+  // Makes the service; it is to tell `on_step` of its steps.
+  using Loader = std::function<std::unique_ptr<Service>(StepSink on_step)>;
   // Listens. Throws Error{kRuntime} for an address that cannot be had, Error{kUsage} for a `state_dir` that is none.
   Server(const std::string& model, const ServiceOptions& service, const ServerOptions& options);
+  Server(Loader loader, const ServerOptions& options);
   ~Server();
 
   std::string address() const;       // "http://127.0.0.1:8000"

@@ -33,6 +33,8 @@ class Service {
  public:
   // Throws as Engine::load.
   static std::unique_ptr<Service> load(const std::string& path_or_name, const ServiceOptions& options = {});
+  // What `load` makes its engine of: one that `options` fit.
+  static EngineOptions engine_options(const ServiceOptions& options);
   // `engine` must have at least one slot, and room for a chunk and all its slots in one call: Error{kUsage} otherwise.
   Service(Engine engine, const ServiceOptions& options);
   ~Service();  // requests that are not finished end with Error{kInterrupted}

@@ -14,6 +14,8 @@
 namespace quamba2 {
 namespace {
 
+constexpr int kUnfilledBelow = 2048;  // tokens of a call
+
 struct Submitted {
   uint64_t id;
   GenerationRequest request;
@@ -110,14 +112,20 @@ struct Service::Worker {
   std::thread thread;  // last: it uses all of the above
 };
 
-std::unique_ptr<Service> Service::load(const std::string& path_or_name, const ServiceOptions& options) {
+EngineOptions Service::engine_options(const ServiceOptions& options) {
   EngineOptions engine;
   engine.device = options.device;
   engine.threads = options.threads;
   engine.tokenizer = options.tokenizer;
   engine.max_sequences = options.slots;
   engine.max_tokens = options.chunk + options.slots;
-  return std::make_unique<Service>(Engine::load(path_or_name, engine), options);
+  // Where no text grows, a GPU reads several pieces at once: one alone leaves it unfilled.
+  if (options.device.starts_with("cuda")) engine.max_tokens = std::max(engine.max_tokens, kUnfilledBelow);
+  return engine;
+}
+
+std::unique_ptr<Service> Service::load(const std::string& path_or_name, const ServiceOptions& options) {
+  return std::make_unique<Service>(Engine::load(path_or_name, engine_options(options)), options);
 }
 
 Service::Service(Engine engine, const ServiceOptions& options)

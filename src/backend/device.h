@@ -30,11 +30,17 @@ class Device {
   virtual void release_host(void* memory) noexcept = 0;
   // To such memory; it is there once a wait for a mark set behind this has ended, or `synchronize`.
   virtual void download_later(void* to, const void* from, size_t bytes) = 0;
+  // From such memory, which must stay as it is until then.
+  virtual void upload_later(void* to, const void* from, size_t bytes) = 0;
+  // To such memory, behind all calls so far, but beside those that follow: only a mark that is set aside tells when it is there.
+  virtual void download_aside(void* to, const void* from, size_t bytes) = 0;
   // Places in the order of the calls.
   virtual void* make_mark() = 0;
   virtual void release_mark(void* mark) noexcept = 0;
   virtual void set_mark(void* mark) = 0;       // behind all calls so far
-  virtual void wait_for_mark(void* mark) = 0;  // where it was set last
+  virtual void set_mark_aside(void* mark) = 0;  // behind all copies aside so far
+  virtual void wait_for_mark(void* mark) = 0;   // where it was set last
+  virtual void wait_later(void* mark) = 0;      // the calls that follow do, not the caller
   // Throws where a kernel could not be launched; `what` names it.
   virtual void check_launch(const char* what) = 0;
 

@@ -10,12 +10,13 @@
 namespace quamba2 {
 namespace {
 
-void set_segments(OpArgs* args, const Segment* segments, int32_t count) {
+void set_segments(OpArgs* args, const Segment* segments, int32_t count, int32_t singles) {
   std::visit(
       [&](auto& a) {
         if constexpr (requires { a.segments; }) {
           a.segments = segments;
           a.segment_count = count;
+          a.single_segments = singles;
         }
       },
       *args);
@@ -78,13 +79,17 @@ void Executor::set_rows(RowKind rows, int32_t count, std::span<const Segment> se
     if (plan_->device) put(&plan_->segments, segments.data(), segments.size_bytes(), &held_segments_);
     const auto* data = plan_->device ? static_cast<const Segment*>(plan_->segments.data()) : segments_.data();
     const auto segment_count = static_cast<int32_t>(segments_.size());
-    const bool same_tokens = tokens_set_ == count, same_segments = segments_set_ == segment_count;
+    const auto first_longer = std::find_if(segments.begin(), segments.end(), [](const Segment& s) { return s.length > 1; });
+    const auto singles = static_cast<int32_t>(first_longer - segments.begin());
+    const bool same_tokens = tokens_set_ == count;
+    const bool same_segments = segments_set_ == segment_count && singles_set_ == singles;
     tokens_ = tokens_set_ = count;
     segments_set_ = segment_count;
+    singles_set_ = singles;
     if (same_tokens && same_segments) return;
     for (Step& step : plan_->steps) {
       if (!same_tokens && step.rows == RowKind::kTokens) set_step_rows(&step, tokens_, selected_);
-      if (!same_segments) set_segments(&step.args, data, segment_count);
+      if (!same_segments) set_segments(&step.args, data, segment_count, singles);
     }
     return;
   }
@@ -219,51 +224,6 @@ const float* Executor::logits(std::span<const int32_t> rows) {
   const auto* wide = static_cast<const double*>(out.values.data);
   narrowed_.assign(wide, wide + rows.size() * static_cast<size_t>(table_rows()));
   return narrowed_.data();
-}
-
-size_t Executor::state_bytes() const {
-  size_t total = 0;
-  for (size_t bytes : plan_->state_bytes) total += bytes;
-  return total;
-}
-
-namespace {
-
-char* slot_address(const Plan& plan, size_t state, int32_t slot) {
-  return static_cast<char*>(plan.states[state].values.data) + plan.state_bytes[state] * static_cast<size_t>(slot);
-}
-
-}  // namespace
-
-void Executor::reset_state(int32_t slot) {
-  QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
-  for (size_t s = 0; s < plan_->states.size(); ++s)
-    zero_memory(plan_->device, slot_address(*plan_, s, slot), plan_->state_bytes[s]);
-}
-
-std::vector<std::byte> Executor::save_state(int32_t slot) const {
-  QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
-  std::vector<std::byte> out(state_bytes());
-  std::byte* to = out.data();
-  for (size_t s = 0; s < plan_->states.size(); ++s) {
-    read_memory(plan_->device, to, slot_address(*plan_, s, slot), plan_->state_bytes[s]);
-    to += plan_->state_bytes[s];
-  }
-  return out;
-}
-
-void Executor::load_state(int32_t slot, std::span<const std::byte> bytes) {
-  QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
-  if (bytes.size() != state_bytes()) {
-    throw Error(ErrorCode::kUsage, "state does not fit", "",
-                "it has " + std::to_string(bytes.size()) + " bytes, this model's has " + std::to_string(state_bytes()),
-                "load a state that was saved by the same model in the same recipe");
-  }
-  const std::byte* from = bytes.data();
-  for (size_t s = 0; s < plan_->states.size(); ++s) {
-    write_memory(plan_->device, slot_address(*plan_, s, slot), from, plan_->state_bytes[s]);
-    from += plan_->state_bytes[s];
-  }
 }
 
 }  // namespace quamba2

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/kept_state.h"
 #include "backend/plan.h"
 
 namespace quamba2 {
@@ -63,6 +64,9 @@ class Executor {
   void reset_state(int32_t slot);
   size_t state_bytes() const;
   std::vector<std::byte> save_state(int32_t slot) const;
+  // The same for a sequence that waits or may come again: where the states are a device's, they come without a stop of its work.
+  std::shared_ptr<const KeptState> keep_state(int32_t slot);
+  void load_state(int32_t slot, const KeptState& kept);
   // Throws Error{kUsage} where the size is not this model's.
   void load_state(int32_t slot, std::span<const std::byte> bytes);
 
@@ -76,10 +80,11 @@ class Executor {
   using Parts = uint32_t;
   static constexpr Parts kBody = 1, kNorm = 2, kHead = 4, kChoice = 8;
 
-  // Work of a device for some parts of one shape of a call, made when that shape comes for the second time.
+  // Work of a device for some parts of one shape of a call, made when that shape comes twice in succession: pieces of prompts
+  // beside growing texts have many shapes, and recording one costs as much as several calls.
   struct Recording {
     Parts parts;
-    int32_t tokens, selected, segments;
+    int32_t tokens, selected, segments, singles;
     bool draws;
     void* work = nullptr;                   // of the device, or
     std::unique_ptr<Program> program = {};  // of the back end,
@@ -121,7 +126,8 @@ class Executor {
   std::vector<bool> seen_;       // slots of a call
   std::vector<float> narrowed_;  // logits of an f64 back end
   int32_t tokens_ = 0, selected_ = 0;
-  int32_t tokens_set_ = -1, segments_set_ = -1, selected_set_ = -1, selected_of_ = -1;  // that the steps are set to
+  // What the steps are set to; singles: segments of one token in front of the first longer one.
+  int32_t tokens_set_ = -1, segments_set_ = -1, singles_set_ = -1, selected_set_ = -1, selected_of_ = -1;
   // On a device: what it holds of the last call, work that is recorded, and numbers that came back.
   std::vector<std::byte> held_segments_, held_selected_, held_rules_;
   std::vector<Recording> recordings_;
@@ -133,6 +139,7 @@ class Executor {
   int64_t asked_ = 0, taken_ = 0;
   int32_t chosen_rows_ = 0;          // of the last choice
   bool ids_are_the_chosen_ = false;  // what the device has as ids is what it chose last
+  std::shared_ptr<HostStates> host_states_;  // of a device, from the first kept state on
   Tap tap_;
   Watch watch_;
 };

@@ -77,17 +77,22 @@ std::unique_ptr<Program> Executor::compile_steps(Parts parts) const {
   return backend_->compile(steps);
 }
 
-// What is known of a call like this one: nothing yet at its first time.
+// What is known of a call like this one: nothing yet at its first time, nor where another has come since and it was not
+// recorded. What was used last is at the end.
 Executor::Recording* Executor::find_recording(Parts parts) {
-  constexpr size_t kMost = 64;
+  constexpr size_t kMost = 32;
   const bool selects = parts != kBody;
   const bool draws = (parts & kChoice) && std::get<ChooseTokenArgs>(plan_->choose.args).draws;
-  Recording wanted = {parts, tokens_, selects ? selected_ : 0, segments_set_, draws};
-  for (Recording& r : recordings_) {
-    if (r.parts == wanted.parts && r.tokens == wanted.tokens && r.selected == wanted.selected &&
-        r.segments == wanted.segments && r.draws == wanted.draws)
-      return &r;
+  Recording wanted = {parts, tokens_, selects ? selected_ : 0, segments_set_, singles_set_, draws};
+  const auto known = std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& r) {
+    return r.parts == wanted.parts && r.tokens == wanted.tokens && r.selected == wanted.selected &&
+           r.segments == wanted.segments && r.singles == wanted.singles && r.draws == wanted.draws;
+  });
+  if (known != recordings_.end()) {
+    std::rotate(known, known + 1, recordings_.end());
+    return &recordings_.back();
   }
+  std::erase_if(recordings_, [&](const Recording& r) { return r.parts == parts && !r.work && !r.program; });
   if (recordings_.size() == kMost) {
     if (recordings_.front().work) plan_->device->release_recording(recordings_.front().work);
     recordings_.erase(recordings_.begin());

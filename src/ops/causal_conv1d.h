@@ -24,6 +24,7 @@ struct CausalConv1dArgs {
   Operand state;
   const Segment* segments = nullptr;  // in ascending order, covering [0, T) without holes
   int32_t segment_count = 0;
+  int32_t single_segments = 0;  // the first ones, known to have one token each: others may follow
   Activation activation = Activation::kSilu;
   OutputParts out;
   const void* prepared = nullptr;

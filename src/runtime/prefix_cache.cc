@@ -54,14 +54,14 @@ bool PrefixCache::holds(std::span<const int32_t> ids, bool exact) const {
   return node->state && (node->exact || !exact);
 }
 
-void PrefixCache::insert(std::span<const int32_t> ids, std::vector<std::byte> state, bool exact) {
-  if (state.size() + sizeof(Node) + ids.size_bytes() > budget_ || holds(ids, exact)) return;
+void PrefixCache::insert(std::span<const int32_t> ids, State state, bool exact) {
+  if (state->size() + sizeof(Node) + ids.size_bytes() > budget_ || holds(ids, exact)) return;
   Node* node = reach(ids);
   if (node->state) {
     bytes_ -= cost(*node);
     recent_.erase(node->place);
   }
-  node->state = std::make_shared<const std::vector<std::byte>>(std::move(state));
+  node->state = std::move(state);
   node->exact = exact;
   node->place = recent_.insert(recent_.begin(), node);
   bytes_ += cost(*node);

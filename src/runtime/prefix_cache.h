@@ -11,11 +11,13 @@
 #include <span>
 #include <vector>
 
+#include "backend/kept_state.h"
+
 namespace quamba2 {
 
 class PrefixCache {
  public:
-  using State = std::shared_ptr<const std::vector<std::byte>>;
+  using State = std::shared_ptr<const KeptState>;
 
   explicit PrefixCache(uint64_t budget);  // 0: keeps nothing
   ~PrefixCache();
@@ -29,7 +31,10 @@ class PrefixCache {
   // gives, bit for bit; with `exact_only` others do not count.
   Hit find(std::span<const int32_t> ids, size_t most, bool exact_only);
   // Keeps the state that follows `ids`, which must not be empty. An exact one takes the place of one that is not.
-  void insert(std::span<const int32_t> ids, std::vector<std::byte> state, bool exact);
+  void insert(std::span<const int32_t> ids, State state, bool exact);
+  void insert(std::span<const int32_t> ids, std::vector<std::byte> state, bool exact) {
+    insert(ids, std::make_shared<const KeptState>(std::move(state)), exact);
+  }
   // Whether insert would change nothing: the state need not be copied then.
   bool holds(std::span<const int32_t> ids, bool exact) const;
 

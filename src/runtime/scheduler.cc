@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/scheduler.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
 #include "runtime/scheduler_parts.h"
 
 namespace quamba2 {
+namespace {
+
+constexpr uint64_t kManyStates = 64;
+
+}  // namespace
 
 Scheduler::Scheduler(const GeneratorModel& model, SchedulerOptions options)
     : model_(model),
       options_(std::move(options)),
       cache_(options_.cache_bytes),
+      keeps_all_(options_.cache_bytes / std::max<size_t>(model.executor->state_bytes(), 1) >= kManyStates),
       call_(std::make_unique<Call>()),
       ahead_(std::make_unique<Call>()) {
   const PlanLimits& limits = model.executor->limits();
@@ -82,7 +89,7 @@ void Scheduler::begin_reading(Sequence* s) {
 
 void Scheduler::keep_state(const Sequence& s, std::span<const int32_t> ids, bool exact) {
   if (options_.cache_bytes < model_.executor->state_bytes() || cache_.holds(ids, exact)) return;
-  cache_.insert(ids, model_.executor->save_state(s.slot), exact);
+  cache_.insert(ids, model_.executor->keep_state(s.slot), exact);
 }
 
 // The state behind prompt and text, for requests whose conversation is likely to go on.

@@ -222,7 +222,8 @@ void Scheduler::note_read(const Share& share) {
   }
   s.read += static_cast<size_t>(share.piece);
   // Where pieces end in every prompt, a state is exact; the end of one prompt is kept for those who ask for it.
-  const bool cut = s.read % static_cast<size_t>(options_.chunk) == 0;
+  const auto chunk = static_cast<size_t>(options_.chunk);
+  const bool cut = s.read % chunk == 0 && (keeps_all_ || s.read + 2 * chunk > s.length());
   if (cut || (s.request.cache_end && !s.reading()))
     keep_state(s, std::span(s.request.prompt).first(s.read), cut && s.exact);
 }

@@ -180,7 +180,20 @@ bool FakeDeviceApi::owns(const void* address) const {
 }
 
 void FakeDeviceApi::launch(std::function<void()> work) {
-  (recording_ ? recorded_ : waiting_).push_back(std::move(work));
+  recording_ ? recorded_.push_back(std::move(work)) : put(kernels_, std::move(work));
+}
+
+void FakeDeviceApi::put(Queue& queue, std::function<void()> work) {
+  if (queue.done == queue.work.size()) queue.work.clear(), queue.done = 0;
+  queue.work.push_back(std::move(work));
+}
+
+// Runs no more than it must: what is read too early shows. All of it where nothing is waited for.
+void FakeDeviceApi::run_until(Queue& queue, const bool* happened) {
+  while ((!happened || !*happened) && queue.done < queue.work.size()) {
+    const std::function<void()> next = std::move(queue.work[queue.done++]);
+    next();
+  }
 }
 
 std::string FakeDeviceApi::text_of(Status status) const {
@@ -232,24 +245,34 @@ DeviceApi::Status FakeDeviceApi::create_stream(void** stream) {
   return result("create_stream");
 }
 
-DeviceApi::Status FakeDeviceApi::move(const std::string& call, void* to, const void* from, size_t bytes) {
-  QUAMBA2_CHECK(!recording_, "a copy is recorded");
-  if (const Status status = result(call)) return status;
-  launch([=] { std::memcpy(to, from, bytes); });
+DeviceApi::Status FakeDeviceApi::create_side_stream(void** stream) {
+  if (const Status status = result("create_side_stream")) return status;
+  auto made = std::make_unique<Queue>();
+  *stream = made.get();
+  side_.emplace(made.get(), std::move(made));
   return 0;
 }
 
-DeviceApi::Status FakeDeviceApi::copy_to_device(void* to, const void* from, size_t bytes, void*) {
+void FakeDeviceApi::destroy_stream(void* stream) { side_.erase(stream); }
+
+DeviceApi::Status FakeDeviceApi::move(const std::string& call, void* to, const void* from, size_t bytes, void* stream) {
+  QUAMBA2_CHECK(!recording_, "a copy is recorded");
+  if (const Status status = result(call)) return status;
+  put(queue_of(stream), [=] { std::memcpy(to, from, bytes); });
+  return 0;
+}
+
+DeviceApi::Status FakeDeviceApi::copy_to_device(void* to, const void* from, size_t bytes, void* stream) {
   QUAMBA2_CHECK(owns(to), "a copy to the device goes elsewhere");
-  return move("copy_to_device", to, from, bytes);
+  return move("copy_to_device", to, from, bytes, stream);
 }
-DeviceApi::Status FakeDeviceApi::copy_to_host(void* to, const void* from, size_t bytes, void*) {
+DeviceApi::Status FakeDeviceApi::copy_to_host(void* to, const void* from, size_t bytes, void* stream) {
   QUAMBA2_CHECK(owns(from), "a copy from the device comes from elsewhere");
-  return move("copy_to_host", to, from, bytes);
+  return move("copy_to_host", to, from, bytes, stream);
 }
-DeviceApi::Status FakeDeviceApi::copy(void* to, const void* from, size_t bytes, void*) {
+DeviceApi::Status FakeDeviceApi::copy(void* to, const void* from, size_t bytes, void* stream) {
   QUAMBA2_CHECK(owns(to) && owns(from), "a copy inside the device leaves it");
-  return move("copy", to, from, bytes);
+  return move("copy", to, from, bytes, stream);
 }
 
 DeviceApi::Status FakeDeviceApi::zero(void* memory, size_t bytes, void*) {
@@ -259,15 +282,14 @@ DeviceApi::Status FakeDeviceApi::zero(void* memory, size_t bytes, void*) {
   return 0;
 }
 
-DeviceApi::Status FakeDeviceApi::synchronize(void*) {
-  for (const auto& work : waiting_) work();
-  waiting_.clear();
+DeviceApi::Status FakeDeviceApi::synchronize(void* stream) {
+  run_until(queue_of(stream), nullptr);
   return result("synchronize");
 }
 
 DeviceApi::Status FakeDeviceApi::create_event(void** event) {
   if (const Status status = result("create_event")) return status;
-  auto made = std::make_shared<bool>(true);
+  auto made = std::make_shared<Event>();
   *event = made.get();
   events_.emplace(made.get(), std::move(made));
   return 0;
@@ -275,21 +297,27 @@ DeviceApi::Status FakeDeviceApi::create_event(void** event) {
 
 void FakeDeviceApi::destroy_event(void* event) { events_.erase(event); }
 
-DeviceApi::Status FakeDeviceApi::record_event(void* event, void*) {
+DeviceApi::Status FakeDeviceApi::record_event(void* event, void* stream) {
   QUAMBA2_CHECK(!recording_, "an event is recorded into a recording");
-  const std::shared_ptr<bool> happened = events_.at(event);
-  *happened = false;
-  launch([happened] { *happened = true; });
+  // Waits that are in streams already are for what was recorded before: each recording is an event of its own.
+  auto& known = events_.at(event);
+  known = std::make_shared<Event>(Event{false, &queue_of(stream)});
+  put(queue_of(stream), [recorded = known] { recorded->happened = true; });
   return result("record_event");
 }
 
-// Runs no more than it must: what is read too early shows.
 DeviceApi::Status FakeDeviceApi::wait_for_event(void* event) {
-  const bool* happened = events_.at(event).get();
-  size_t done = 0;
-  while (!*happened && done < waiting_.size()) waiting_[done++]();
-  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(done));
+  const std::shared_ptr<Event> known = events_.at(event);
+  if (!known->happened) run_until(*known->of, &known->happened);
   return result("wait_for_event");
+}
+
+DeviceApi::Status FakeDeviceApi::stream_waits(void* stream, void* event) {
+  const std::shared_ptr<Event> known = events_.at(event);
+  put(queue_of(stream), [known] {
+    if (!known->happened) run_until(*known->of, &known->happened);
+  });
+  return result("stream_waits");
 }
 
 DeviceApi::Status FakeDeviceApi::last_launch() { return result("last_launch"); }
@@ -310,7 +338,7 @@ DeviceApi::Status FakeDeviceApi::end_recording(void*, void** recording) {
 
 DeviceApi::Status FakeDeviceApi::replay(void* recording, void*) {
   const Work& work = *recordings_.at(recording);
-  waiting_.insert(waiting_.end(), work.begin(), work.end());
+  for (const auto& step : work) put(kernels_, step);
   return result("replay");
 }
 

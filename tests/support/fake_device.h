@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A GPU in host memory, for the host side of the CUDA back end: work waits in the stream until somebody waits for it, so a
+// A GPU in host memory, for the host side of the CUDA back end: work waits in its stream until somebody waits for it, so a
 // copy that is read too early or a buffer that is reused too early shows; memory is poisoned; any call can be made to fail.
+// There is one stream for kernels, and others for copies beside them, which are as late as they may be.
 #pragma once
 
 #include <functional>
@@ -44,7 +45,8 @@ class FakeDeviceApi : public DeviceApi {
   Status allocate_pinned(void** memory, size_t bytes) override;
   void release_pinned(void* memory) override;
   Status create_stream(void** stream) override;
-  void destroy_stream(void*) override {}
+  Status create_side_stream(void** stream) override;
+  void destroy_stream(void* stream) override;
   Status copy_to_device(void* to, const void* from, size_t bytes, void* stream) override;
   Status copy_to_host(void* to, const void* from, size_t bytes, void* stream) override;
   Status copy(void* to, const void* from, size_t bytes, void* stream) override;
@@ -54,6 +56,7 @@ class FakeDeviceApi : public DeviceApi {
   void destroy_event(void* event) override;
   Status record_event(void* event, void* stream) override;
   Status wait_for_event(void* event) override;
+  Status stream_waits(void* stream, void* event) override;
   Status last_launch() override;
   Status begin_recording(void* stream) override;
   Status end_recording(void* stream, void** recording) override;
@@ -62,13 +65,26 @@ class FakeDeviceApi : public DeviceApi {
 
  private:
   using Work = std::vector<std::function<void()>>;
+  struct Queue {
+    Work work;
+    size_t done = 0;  // of it
+  };
+  struct Event {
+    bool happened = true;
+    Queue* of = nullptr;  // where it was recorded last
+  };
   Status result(const std::string& call);
-  Status move(const std::string& call, void* to, const void* from, size_t bytes);
+  Status move(const std::string& call, void* to, const void* from, size_t bytes, void* stream);
+  Queue& queue_of(void* stream) { return stream == this ? kernels_ : *static_cast<Queue*>(stream); }
+  void put(Queue& queue, std::function<void()> work);
+  static void run_until(Queue& queue, const bool* happened);
 
   std::map<const char*, std::vector<char>> blocks_, pinned_;
   std::map<void*, std::unique_ptr<Work>> recordings_;
-  std::map<void*, std::shared_ptr<bool>> events_;  // whether what was recorded last has happened
-  Work waiting_, recorded_;
+  std::map<void*, std::shared_ptr<Event>> events_;
+  std::map<void*, std::unique_ptr<Queue>> side_;
+  Queue kernels_;
+  Work recorded_;
   bool recording_ = false;
 };
 

@@ -134,6 +134,16 @@ ConvKernel kernel_for(int32_t taps, bool fours) {
   }
 }
 
+void run_segments(ConvParameters p, int32_t tokens, bool fours, const Stream& stream) {
+  const ConvConfig config = conv_config(tokens, p.segments, p.channels, p.taps, fours ? 4 : 1);
+  p.tile = config.tile;
+  if (fours && run_conv_prompt(p, config, stream)) return;
+  LaunchShape shape;
+  shape.block = dim3(static_cast<unsigned>(config.threads));
+  shape.grid = dim3(static_cast<unsigned>(config.blocks), static_cast<unsigned>(config.tiles));
+  launch(kernel_for(p.taps, fours), shape, stream, p);
+}
+
 void run_conv(const CausalConv1dArgs& a, const Stream& stream) {
   ConvParameters p = {};
   p.x = numbers_of(a.x), p.state = state_numbers(a), p.weight = numbers_of(a.weight);
@@ -144,14 +154,16 @@ void run_conv(const CausalConv1dArgs& a, const Stream& stream) {
   p.bias = static_cast<const float*>(a.bias.data);
   p.segment = a.segments, p.segments = a.segment_count;
   p.silu = a.activation == Activation::kSilu;
-  const bool fours = all_in_fours(a);
-  const ConvConfig config = conv_config(a.x.values.dim[0], a.segment_count, p.channels, p.taps, fours ? 4 : 1);
-  p.tile = config.tile;
-  if (fours && run_conv_prompt(p, config, stream)) return;
-  LaunchShape shape;
-  shape.block = dim3(static_cast<unsigned>(config.threads));
-  shape.grid = dim3(static_cast<unsigned>(config.blocks), static_cast<unsigned>(config.tiles));
-  launch(kernel_for(p.taps, fours), shape, stream, p);
+  int32_t tokens = a.x.values.dim[0];
+  const int32_t singles = a.single_segments;
+  if (singles > 0 && singles < p.segments) {  // texts that grow beside a prompt: a block finds its tile by counting
+    ConvParameters steps = p;
+    steps.segments = singles;
+    run_segments(steps, singles, all_in_fours(a), stream);
+    p.segment += singles, p.segments -= singles;
+    tokens -= singles;
+  }
+  run_segments(p, tokens, all_in_fours(a), stream);
 }
 
 constexpr Kernel<CausalConv1dArgs> kConv[] = {{"causal_conv1d", supports_conv, run_conv}};

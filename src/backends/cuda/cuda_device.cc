@@ -48,10 +48,18 @@ CudaDevice::CudaDevice(DeviceApi& api, int index) : api_(api), index_(index), wh
 }
 
 CudaDevice::~CudaDevice() {
+  wait_for_all();
+  api_.release_pinned(pinned_);
+  if (fork_) api_.destroy_event(fork_);
+  if (side_) api_.destroy_stream(side_);
+  api_.destroy_stream(stream_);
+}
+
+// Kernels and copies may still use what is to be released.
+void CudaDevice::wait_for_all() noexcept {
   api_.select(index_);
   api_.synchronize(stream_);
-  api_.release_pinned(pinned_);
-  api_.destroy_stream(stream_);
+  if (side_) api_.synchronize(side_);
 }
 
 void CudaDevice::check(DeviceApi::Status status, const std::string& doing) const {
@@ -89,8 +97,7 @@ void* CudaDevice::allocate(size_t bytes) {
 }
 
 void CudaDevice::release(void* memory) noexcept {
-  api_.select(index_);
-  api_.synchronize(stream_);  // kernels may still use it
+  wait_for_all();
   api_.release(memory);
 }
 
@@ -152,14 +159,27 @@ void* CudaDevice::allocate_host(size_t bytes) {
 }
 
 void CudaDevice::release_host(void* memory) noexcept {
-  api_.select(index_);
-  api_.synchronize(stream_);  // copies may still be on their way
+  wait_for_all();
   api_.release_pinned(memory);
 }
 
 void CudaDevice::download_later(void* to, const void* from, size_t bytes) {
   select();
   check(api_.copy_to_host(to, from, bytes, stream_), "copying from it");
+}
+
+void CudaDevice::upload_later(void* to, const void* from, size_t bytes) {
+  select();
+  check(api_.copy_to_device(to, from, bytes, stream_), "copying to it");
+}
+
+void CudaDevice::download_aside(void* to, const void* from, size_t bytes) {
+  select();
+  if (!side_) check(api_.create_side_stream(&side_), "making a stream");
+  if (!fork_) check(api_.create_event(&fork_), "making a mark");
+  check(api_.record_event(fork_, stream_), "setting a mark");
+  check(api_.stream_waits(side_, fork_), "waiting for it");
+  check(api_.copy_to_host(to, from, bytes, side_), "copying from it");
 }
 
 void* CudaDevice::make_mark() {
@@ -175,6 +195,10 @@ void CudaDevice::release_mark(void* mark) noexcept {
 }
 
 void CudaDevice::set_mark(void* mark) { check(api_.record_event(mark, stream_), "setting a mark"); }
+
+void CudaDevice::set_mark_aside(void* mark) { check(api_.record_event(mark, side_), "setting a mark"); }
+
+void CudaDevice::wait_later(void* mark) { check(api_.stream_waits(stream_, mark), "waiting for it"); }
 
 void CudaDevice::wait_for_mark(void* mark) { check(api_.wait_for_event(mark), "waiting for it"); }
 

@@ -33,10 +33,14 @@ class CudaDevice : public Device {
   void* allocate_host(size_t bytes) override;
   void release_host(void* memory) noexcept override;
   void download_later(void* to, const void* from, size_t bytes) override;
+  void upload_later(void* to, const void* from, size_t bytes) override;
+  void download_aside(void* to, const void* from, size_t bytes) override;
   void* make_mark() override;
   void release_mark(void* mark) noexcept override;
   void set_mark(void* mark) override;
+  void set_mark_aside(void* mark) override;
   void wait_for_mark(void* mark) override;
+  void wait_later(void* mark) override;
   void check_launch(const char* what) override;
   void begin_recording() override;
   void* end_recording() override;
@@ -45,12 +49,14 @@ class CudaDevice : public Device {
 
  private:
   void check(DeviceApi::Status status, const std::string& doing) const;
+  void wait_for_all() noexcept;
 
   DeviceApi& api_;
   int index_;
   std::string where_;  // "cuda:0"
   DeviceSpec spec_;
   void* stream_ = nullptr;
+  void *side_ = nullptr, *fork_ = nullptr;  // the stream of copies aside, and where it begins each; made for the first one
   char* pinned_ = nullptr;  // kPinned bytes for copies there, as many for copies back
   size_t pinned_used_ = 0;  // by uploads that may not have happened yet
 };

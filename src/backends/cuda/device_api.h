@@ -35,7 +35,8 @@ class DeviceApi {
   virtual void release(void* memory) = 0;
   virtual Status allocate_pinned(void** memory, size_t bytes) = 0;  // of the host
   virtual void release_pinned(void* memory) = 0;
-  virtual Status create_stream(void** stream) = 0;
+  virtual Status create_stream(void** stream) = 0;       // for kernels
+  virtual Status create_side_stream(void** stream) = 0;  // for copies beside them
   virtual void destroy_stream(void* stream) = 0;
   virtual Status copy_to_device(void* to, const void* from, size_t bytes, void* stream) = 0;
   virtual Status copy_to_host(void* to, const void* from, size_t bytes, void* stream) = 0;
@@ -46,6 +47,7 @@ class DeviceApi {
   virtual void destroy_event(void* event) = 0;
   virtual Status record_event(void* event, void* stream) = 0;
   virtual Status wait_for_event(void* event) = 0;
+  virtual Status stream_waits(void* stream, void* event) = 0;  // what follows in the stream does
   virtual Status last_launch() = 0;  // of the calling thread; forgets it
   virtual Status begin_recording(void* stream) = 0;
   virtual Status end_recording(void* stream, void** recording) = 0;

@@ -75,6 +75,7 @@ class RuntimeApi : public DeviceApi {
     *stream = made;
     return status;
   }
+  Status create_side_stream(void** stream) override { return create_stream(stream); }
   void destroy_stream(void* stream) override { cudaStreamDestroy(stream_of(stream)); }
 
   Status copy_to_device(void* to, const void* from, size_t bytes, void* stream) override {
@@ -99,6 +100,9 @@ class RuntimeApi : public DeviceApi {
   void destroy_event(void* event) override { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
   Status record_event(void* event, void* stream) override {
     return cudaEventRecord(static_cast<cudaEvent_t>(event), stream_of(stream));
+  }
+  Status stream_waits(void* stream, void* event) override {
+    return cudaStreamWaitEvent(stream_of(stream), static_cast<cudaEvent_t>(event), 0);
   }
   Status wait_for_event(void* event) override { return cudaEventSynchronize(static_cast<cudaEvent_t>(event)); }
   Status last_launch() override { return cudaGetLastError(); }

@@ -22,8 +22,18 @@ const char* refuse_selective(const SelectiveScanArgs& a) {
 
 Verdict supports(const SelectiveScanArgs& a) { return {refuse_selective(a)}; }
 
+// Texts that grow beside a prompt are steps of their own, so that the prompt is still read in chunks.
 void run(const SelectiveScanArgs& a, const Stream& stream) {
-  const SelectiveScan s = selective_scan_of(a);
+  SelectiveScan s = selective_scan_of(a);
+  const int32_t singles = a.single_segments;
+  if (singles > 0 && singles < s.segment_count) {
+    SelectiveScan steps = s;
+    steps.segment_count = steps.tokens = singles;
+    if (!run_selective_scan_tokens(steps, stream)) run_selective_scan_any(steps, stream);
+    s.segments += singles;
+    s.segment_count -= singles;
+    s.tokens -= singles;
+  }
   if (run_selective_scan_chunked(s, stream) || run_selective_scan_tokens(s, stream)) return;
   run_selective_scan_any(s, stream);
 }

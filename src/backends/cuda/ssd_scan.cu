@@ -23,9 +23,21 @@ const char* refuse_ssd(const SsdScanArgs& a) {
 
 Verdict supports(const SsdScanArgs& a) { return {refuse_ssd(a)}; }
 
+// The part of a call that segments [first, end) are, where those before `first` have one token each.
+SsdScan segments_of(SsdScan s, int32_t first, int32_t end, int32_t tokens) {
+  s.segments += first;
+  s.segment_count = end - first;
+  s.tokens = tokens;
+  return s;
+}
+
+// Texts that grow beside a prompt take a step of their own: to the other kernels a token costs a chunk.
 void run(const SsdScanArgs& a, const Stream& stream) {
-  const SsdScan s = ssd_scan_of(a);
+  SsdScan s = ssd_scan_of(a);
   if (s.tokens == s.segment_count && run_ssd_scan_step(s, stream)) return;
+  const int32_t singles = a.single_segments;
+  if (singles > 0 && singles < s.segment_count && run_ssd_scan_step(segments_of(s, 0, singles, singles), stream))
+    s = segments_of(s, singles, s.segment_count, s.tokens - singles);
   if (has_ssd_scan_chunked(s)) return run_ssd_scan_chunked(s, stream);
   run_ssd_scan_any(s, stream);
 }
