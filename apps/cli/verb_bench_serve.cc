@@ -22,6 +22,7 @@ namespace {
 // Where a server does not say how many ids its tokenizer has: these all have.
 constexpr int64_t kIdsOfEveryTokenizer = 1000;
 constexpr int kOfflineRuns = 3;
+constexpr int64_t kMostOffline = 64;  // tokens: a step costs the same wherever a text is
 // For prompts beside the load, which hold a slot while they are read.
 constexpr int kSlotsBeside = 4, kWaitingBeside = 1024;
 constexpr double kSecondsBeside = 600;
@@ -29,7 +30,7 @@ constexpr double kSecondsBeside = 600;
 struct BenchServeArgs {
   std::string model, url, api_key, prompts, input = "128", output = "128";
   RandomModelOptions random = {.shape = ""};
-  QuantizeOptions quantize;
+  QuantizeOptions quantize = {.recipe = ""};
   int concurrency = 0, slots = 0, chunk = 256;
   int64_t requests = 128, memory_every = 0, seed = 0, beside_length = 2048;
   double rate = 0, temperature = 0, patience = 300, beside_rate = 0, most_seconds = 0;
@@ -53,12 +54,12 @@ ServiceOptions service_options(const Session& s, const BenchServeArgs& args) {
 // A server of our own on the loopback, with a thread.
 class OwnServer {
  public:
-  OwnServer(const Session& s, const BenchServeArgs& args, const Model& model)
+  OwnServer(const Session& s, const BenchServeArgs& args, Engine engine)
       : server_(
-            [&s, &args, &model](StepSink on_step) {
+            [&](StepSink on_step) {
               ServiceOptions service = service_options(s, args);
               service.on_step = std::move(on_step);
-              return std::make_unique<Service>(Engine(model, Service::engine_options(service)), service);
+              return std::make_unique<Service>(std::move(engine), service);
             },
             server_options(args)) {
     server_.load();
@@ -115,16 +116,13 @@ Model model_of(const Session& s, const BenchServeArgs& args) {
 }
 
 // What decoding alone reaches with as many sequences as the load has, without a server. Samples in tokens a second.
-std::vector<double> offline_decode(const Session& s, const BenchServeArgs& args, const Model& model, int64_t tokens) {
-  EngineOptions of_engine = engine_options(s.common);
-  of_engine.max_sequences = args.at_a_time();
-  Engine engine(model, of_engine);
+std::vector<double> offline_decode(Engine* engine, const BenchServeArgs& args, int64_t tokens) {
   BenchOptions options;
   options.prompts = {};
-  options.generations = {tokens};
+  options.generations = {std::min(tokens, kMostOffline)};
   options.batch = args.at_a_time();
   options.repetitions = kOfflineRuns;
-  return bench(engine, options).rows.at(0).samples;
+  return bench(*engine, options).rows.at(0).samples;
 }
 
 struct Outcome {
@@ -189,13 +187,16 @@ Outcome measure(Session& s, const BenchServeArgs& args) {
   const int64_t tokens = load::parse_length_range(args.output, "--output-len").most;
   const bool offline = !args.no_offline && args.at_a_time() > 0;
   const Model model = model_of(s, args);
-  if (offline) out.offline = offline_decode(s, args, model, tokens);
+  const EngineOptions of_engine = Service::engine_options(service_options(s, args));
   {
-    const OwnServer server(s, args, model);
+    Engine engine(model, of_engine);
+    if (offline) out.offline = offline_decode(&engine, args, tokens);
+    const OwnServer server(s, args, std::move(engine));
     put_load(s, args, server.address(), &out);
   }
   if (offline) {
-    const std::vector<double> after = offline_decode(s, args, model, tokens);
+    Engine engine(model, of_engine);
+    const std::vector<double> after = offline_decode(&engine, args, tokens);
     out.offline.insert(out.offline.end(), after.begin(), after.end());
   }
   return out;

@@ -6,6 +6,7 @@
 #include <boost/asio.hpp>
 #include <boost/beast.hpp>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "event_reader.h"
 #include "quamba2/error.h"
@@ -66,8 +67,9 @@ class Run {
     server_ = tcp::resolver(io_).resolve(options_.server.host, options_.server.port);
     if (planned_.empty()) return result_;
     asio::co_spawn(io_, watch(), asio::detached);
-    if (options_.health_period > 0) asio::co_spawn(io_, probe(), asio::detached);
     begin_ = Clock::now();
+    if (options_.health_period > 0) asio::co_spawn(alone_, probe(), asio::detached);
+    std::jthread prober([this] { alone_.run(); });
     for (size_t i = 0; i < options_.beside.size(); ++i) asio::co_spawn(io_, beside(i), asio::detached);
     if (options_.timed) {
       for (size_t i = 0; i < planned_.size(); ++i) asio::co_spawn(io_, timed(i), asio::detached);
@@ -76,6 +78,8 @@ class Run {
       for (size_t w = 0; w < workers; ++w) asio::co_spawn(io_, one_after_another(), asio::detached);
     }
     io_.run();
+    alone_.stop();
+    prober.join();
     double first = -1, last = -1;
     for (const RequestResult& r : result_.requests) {
       if (r.sent >= 0 && (first < 0 || r.sent < first)) first = r.sent;
@@ -241,10 +245,11 @@ class Run {
     if (!*ec) co_await http::async_read(link->stream, link->buffer, *response, with_error(*ec));
   }
 
-  // Is the server alert while it works? Ends where the server has no such route.
+  // Is the server alert while it works? Ends where the server has no such route. On a thread of its own: the others' events
+  // would be counted as the server's.
   asio::awaitable<void> probe() {
-    Link link(io_);
-    asio::steady_timer timer(io_);
+    Link link(alone_);
+    asio::steady_timer timer(alone_);
     const Request request = make_request(options_.server, http::verb::get, "/health");
     for (bool first = true;; first = false) {
       error_code ec;
@@ -288,7 +293,7 @@ class Run {
   const std::vector<PlannedRequest>& planned_;
   const std::function<bool()>& stop_asked_;
   const std::function<void(size_t)>& on_done_;
-  asio::io_context io_{1};
+  asio::io_context io_{1}, alone_{1};  // of the thread that probes
   tcp::resolver::results_type server_;
   Clock::time_point begin_ = Clock::now();
   LoadResult result_;

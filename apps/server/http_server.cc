@@ -7,9 +7,11 @@
 #include <boost/asio.hpp>
 #include <boost/beast.hpp>
 #include <deque>
+#include <mutex>
 #include <random>
 #include <set>
 
+#include "alert_thread.h"
 #include "quamba2/error.h"
 
 namespace quamba2::server {
@@ -361,6 +363,28 @@ struct HttpServer::Impl {
     }
   }
 
+  void post(std::function<void()> work) {
+    const std::lock_guard lock(posted_mutex);
+    posted.push_back(std::move(work));
+    if (!std::exchange(pumping, true)) asio::post(io, [this] { pump(); });
+  }
+
+  // A few at a time: what the network brings (a question for /health among hundreds of streams) has its turn in between.
+  void pump() {
+    constexpr size_t kTogether = 8;
+    std::vector<std::function<void()>> now;
+    {
+      const std::lock_guard lock(posted_mutex);
+      while (!posted.empty() && now.size() < kTogether) {
+        now.push_back(std::move(posted.front()));
+        posted.pop_front();
+      }
+      pumping = !now.empty();
+    }
+    for (const auto& work : now) work();
+    if (!now.empty()) asio::post(io, [this] { pump(); });
+  }
+
   void stop(std::chrono::milliseconds grace) {
     if (std::exchange(stopping, true)) return;
     error_code ignored;
@@ -394,6 +418,9 @@ struct HttpServer::Impl {
   uint16_t port = 0;
   bool stopping = false;
   std::function<void()> tick;
+  std::mutex posted_mutex;
+  std::deque<std::function<void()>> posted;
+  bool pumping = false;
 };
 
 HttpServer::HttpServer(const std::string& host, uint16_t port, HttpLimits limits, HttpHandler handler,
@@ -408,6 +435,7 @@ int HttpServer::connections() const { return impl_->count; }
 void HttpServer::set_tick(std::function<void()> tick) { impl_->tick = std::move(tick); }
 
 void HttpServer::run() {
+  run_in_short_slices();
   asio::co_spawn(impl_->io, impl_->accept(), asio::detached);
   asio::co_spawn(impl_->io, impl_->ticking(), asio::detached);
   impl_->io.run();
@@ -416,6 +444,6 @@ void HttpServer::run() {
 void HttpServer::stop(std::chrono::milliseconds grace) {
   asio::post(impl_->io, [this, grace] { impl_->stop(grace); });
 }
-void HttpServer::post(std::function<void()> work) { asio::post(impl_->io, std::move(work)); }
+void HttpServer::post(std::function<void()> work) { impl_->post(std::move(work)); }
 
 }  // namespace quamba2::server

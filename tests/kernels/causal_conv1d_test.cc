@@ -41,6 +41,7 @@ std::vector<ConvProblem> problems() {
   changed([](ConvProblem& p) { p.x.misalign = 1, p.out.misalign = 1, p.x.row_pad = 3, p.out.row_pad = 5; });
   changed([](ConvProblem& p) { p.segments = {{0, 70, 3}, {70, 2, 1}}; });
   changed([](ConvProblem& p) { p.segments = {{0, 1, 3}, {1, 1, 1}, {2, 1, 2}}; });
+  changed([](ConvProblem& p) { p.segments = {{0, 1, 3}, {1, 1, 1}, {2, 70, 2}, {72, 1, 0}}; });
   for (Values values : {Values::kZero, Values::kHugeChannel, Values::kDenormal, Values::kEnds}) {
     changed([&](ConvProblem& p) { p.x.values = values; });
   }
@@ -87,6 +88,7 @@ TEST(CausalConv1d, MatchesTheReference) {
     args.state = space->operand_like({4, p.taps - 1, p.channels}, state, args.x);
     args.segments = space->segments(p.segments);
     args.segment_count = static_cast<int32_t>(p.segments.size());
+    args.single_segments = singles_of(p.segments);
     args.activation = p.activation;
     args.out.count = static_cast<int32_t>(p.begin.size()) - 1;
     for (int32_t i = 0; i < args.out.count; ++i) {

@@ -34,6 +34,7 @@ inline std::vector<ScanProblem> scan_variants(const ScanProblem& base) {
   };
   changed([](ScanProblem& p) { p.bias = false; });
   changed([](ScanProblem& p) { p.segments = {{0, 1, 4}, {1, 1, 0}, {2, 1, 2}}; });
+  changed([](ScanProblem& p) { p.segments = {{0, 1, 4}, {1, 1, 0}, {2, 140, 2}, {142, 1, 1}}; });
   changed([](ScanProblem& p) { p.segments = {{0, 15, 1}, {15, 16, 4}, {31, 17, 0}, {48, 64, 2}}; });
   changed([](ScanProblem& p) { p.x.misalign = p.bc.misalign = p.dt.misalign = p.out.misalign = p.misalign = 1; });
   changed([](ScanProblem& p) { p.x.row_pad = 3, p.bc.row_pad = 1, p.dt.row_pad = 2, p.out.row_pad = 7; });
@@ -62,6 +63,7 @@ inline std::vector<ScanProblem> scan_variants(const ScanProblem& base) {
     };
     changed(stored);
     changed([&](ScanProblem& p) { stored(p), p.segments = {{0, 1, 4}, {1, 1, 0}, {2, 1, 2}}; });
+    changed([&](ScanProblem& p) { stored(p), p.segments = {{0, 1, 4}, {1, 1, 0}, {2, 50, 2}}; });
     changed([&](ScanProblem& p) { stored(p), p.state.values = Values::kZero; });
     changed([&](ScanProblem& p) { stored(p), p.a_log = 4, p.width += 5, p.misalign = 1; });
   }

@@ -21,6 +21,7 @@ SelectiveScanArgs make_args(Workspace& space, const ScanProblem& p) {
   a.state = space.operand({p.slots, p.states, p.width}, state);
   a.segments = space.segments(p.segments);
   a.segment_count = static_cast<int32_t>(p.segments.size());
+  a.single_segments = singles_of(p.segments);
   a.out = space.output({tokens, p.width}, p.out);
   return a;
 }

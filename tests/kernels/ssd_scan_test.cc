@@ -24,6 +24,7 @@ SsdScanArgs make_args(Workspace& space, const ScanProblem& p) {
   a.state = space.operand({p.slots, p.heads, p.states, p.width}, state);
   a.segments = space.segments(p.segments);
   a.segment_count = static_cast<int32_t>(p.segments.size());
+  a.single_segments = singles_of(p.segments);
   a.out = space.output({tokens, p.heads * p.width}, p.out);
   return a;
 }
@@ -111,6 +112,7 @@ TEST(SsdScan, ChunksOfModelsMatchTheReference) {
       ScanProblem p;
       p.heads = 2, p.width = 64, p.states = states, p.groups = 1 + length % 2;
       p.segments = {{0, length, 1}, {length, 70, 3}};
+      if (length % 4 == 2) p.segments = {{0, 1, 0}, {1, 1, 2}, {2, length, 1}, {2 + length, 70, 3}};  // beside texts
       if (length % 3 == 0) p.state.storage = DType::kF16;
       if (length % 5 == 0) p.state.storage = DType::kI8, p.state.grain = Grain::kColumn, p.state.dynamic = true;
       if (length % 2 == 0) {

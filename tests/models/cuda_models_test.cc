@@ -113,6 +113,41 @@ TEST_P(CudaModels, BatchesAndStatesAgreeWithTheCpu) {
   EXPECT_EQ(logits(&gpu, rows), again);
 }
 
+// Texts that grow beside prompts, where their steps are others than the prompts'; and states that are kept meanwhile.
+TEST_P(CudaModels, TextsBesidePromptsAgreeWithTheCpu) {
+  const ModelData m = model();
+  const PlanLimits limits = {.max_tokens = 256, .max_selected = 8, .max_sequences = 5};
+  Executor gpu(m.graph, cuda_backend(), limits), cpu(m.graph, make_cpu_backend(2), limits);
+  Executor scalar(m.graph, make_cpu_backend(2, cpu_table("scalar")), limits);
+  const auto call = [&](Executor* e, const std::vector<int32_t>& ids, const std::vector<Segment>& segments) {
+    e->run(ids, segments);
+    std::vector<int32_t> last;
+    for (const Segment& s : segments) last.push_back(s.begin + s.length - 1);
+    const float* p = e->logits(last);
+    return std::vector<float>(p, p + static_cast<int64_t>(last.size()) * e->table_rows());
+  };
+  std::vector<std::shared_ptr<const KeptState>> kept;
+  std::vector<std::vector<std::byte>> saved;
+  double kl = 0, own = 0;
+  constexpr int kCalls = 5;
+  for (int i = 0; i < kCalls; ++i) {  // the same shape: walked, recorded, replayed
+    const std::vector<Segment> segments = {{0, 1, 1}, {1, 1, 4}, {2, 1, 0}, {3, 130, 2}, {133, 1, 3}};
+    const std::vector<int32_t> ids = random_ids(134, m.vocab_size, static_cast<uint64_t>(i));
+    const std::vector<float> a = call(&gpu, ids, segments), b = call(&cpu, ids, segments);
+    kl += mean_kl(b, a, rows_of(m)) / kCalls;
+    own += mean_kl(b, call(&scalar, ids, segments), rows_of(m)) / kCalls;
+    kept.push_back(gpu.keep_state(2));
+    saved.push_back(gpu.save_state(2));
+  }
+  EXPECT_LE(kl, limit(own));
+  for (size_t i = 0; i < kept.size(); ++i) {
+    const auto bytes = kept[i]->bytes();
+    EXPECT_EQ(std::vector<std::byte>(bytes.begin(), bytes.end()), saved[i]) << i;
+    gpu.load_state(0, *kept[i]);
+    EXPECT_EQ(gpu.save_state(0), saved[i]) << i;
+  }
+}
+
 // Tokens that the GPU chooses and reads next are those that are likeliest by the logits, and a sequence may change its place.
 TEST_P(CudaModels, ChoosesTheLikeliestTokens) {
   const ModelData m = model();

@@ -89,6 +89,47 @@ TEST(FakeDevice, StatesAreSavedAndRestored) {
   for (const std::byte b : executor.save_state(1)) ASSERT_EQ(b, std::byte{0});
 }
 
+// Kept states come while calls go on: the device is as late with them as it may be.
+TEST(FakeDevice, KeptStatesAreThoseOfTheirTime) {
+  const ModelData m = small_model("w8a8");
+  FakeDeviceApi api;
+  {
+    Executor executor(m.graph, make_cuda_backend(api, 0, choose_fake), {.max_tokens = 64, .max_sequences = 3});
+    const std::vector<int32_t> ids = random_ids(60, m.vocab_size, 5);
+    std::vector<std::shared_ptr<const KeptState>> kept;
+    std::vector<std::vector<std::byte>> saved;
+    const auto as_bytes = [](std::span<const std::byte> b) { return std::vector<std::byte>(b.begin(), b.end()); };
+    for (int32_t round = 0; round < 6; ++round) {
+      const Segment segment{0, 5, 0};
+      executor.run({ids.data() + 5 * round, 5}, {&segment, 1});
+      kept.push_back(executor.keep_state(0));
+      if (round == 3) kept[1] = nullptr;  // its memory is taken for the next one
+      EXPECT_EQ(kept.back()->size(), executor.state_bytes());
+      if (round % 2 == 1) executor.load_state(1 + round % 2, *kept[static_cast<size_t>(round) - 1]);
+    }
+    executor.reset_state(0);
+    for (int32_t round = 0; round < 6; ++round) {
+      const Segment segment{0, 5, 0};
+      executor.run({ids.data() + 5 * round, 5}, {&segment, 1});
+      saved.push_back(executor.save_state(0));
+    }
+    for (size_t i : {0, 2, 3, 4, 5}) {
+      executor.load_state(2, *kept[i]);
+      EXPECT_EQ(executor.save_state(2), saved[i]) << i;
+      EXPECT_EQ(as_bytes(kept[i]->bytes()), saved[i]) << i;
+    }
+    // Without memory to lock, calls wait for the copy.
+    api.failing = "allocate_pinned", api.failing_at = 1, api.failing_with = FakeDeviceApi::kFailed;
+    const std::shared_ptr<const KeptState> waited = executor.keep_state(0);
+    EXPECT_EQ(api.failing_at, 0);
+    EXPECT_EQ(waited->block(), nullptr);
+    EXPECT_EQ(as_bytes(waited->bytes()), saved.back());
+    kept.front() = nullptr;  // to be taken, where there is one
+    EXPECT_NE(executor.keep_state(0)->block(), nullptr);
+  }
+  EXPECT_EQ(api.live_blocks(), 0u) << "not all was given back";
+}
+
 TEST(FakeDevice, TapsSeeNumbersInThisProcess) {
   const ModelData m = small_model();
   std::map<std::string, std::vector<double>> seen[2];

@@ -23,6 +23,13 @@ enum class Values : uint8_t {
   kEnds          // +-`spread` exactly
 };
 
+// Segments of one token in front of the first longer one, as executors count them.
+inline int32_t singles_of(const std::vector<Segment>& segments) {
+  int32_t count = 0;
+  while (count < static_cast<int32_t>(segments.size()) && segments[static_cast<size_t>(count)].length == 1) ++count;
+  return count;
+}
+
 // How an operand is stored and filled.
 struct Spec {
   DType storage = DType::kF32;
