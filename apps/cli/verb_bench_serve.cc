@@ -14,6 +14,7 @@
 #include "input.h"
 #include "interrupt.h"
 #include "json.h"
+#include "number_list.h"
 #include "quamba2/random_model.h"
 
 namespace quamba2::cli {
@@ -31,37 +32,63 @@ struct BenchServeArgs {
   std::string model, url, api_key, prompts, input = "128", output = "128";
   RandomModelOptions random = {.shape = ""};
   QuantizeOptions quantize = {.recipe = ""};
-  int concurrency = 0, slots = 0, chunk = 256;
-  int64_t requests = 128, memory_every = 0, seed = 0, beside_length = 2048;
-  double rate = 0, temperature = 0, patience = 300, beside_rate = 0, most_seconds = 0;
+  std::string concurrencies, besides = "0";
+  int slots = 0, chunk = 256;
+  int64_t requests = 128, rounds = 0, memory_every = 0, seed = 0, beside_length = 2048;
+  double rate = 0, temperature = 0, patience = 300, most_seconds = 0;
   bool no_offline = false;
+  // Of one load: the options above are lists.
+  int concurrency = 0;
+  double beside_rate = 0;
 
   int at_a_time() const { return concurrency > 0 ? concurrency : rate > 0 ? 0 : 16; }
 };
 
-ServiceOptions service_options(const Session& s, const BenchServeArgs& args) {
+// Each number of requests at a time with each rate of prompts beside them.
+std::vector<BenchServeArgs> loads_of(const BenchServeArgs& args) {
+  std::vector<BenchServeArgs> out;
+  const std::vector<int64_t> at_a_time =
+      args.concurrencies.empty() ? std::vector<int64_t>{0} : parse_number_list(args.concurrencies, "--concurrency");
+  for (const int64_t n : at_a_time) {
+    if (n < 1 && !args.concurrencies.empty()) refuse_number_list("--concurrency", args.concurrencies);
+    for (const int64_t rate : parse_number_list(args.besides, "--beside")) {
+      out.push_back(args);
+      out.back().concurrency = static_cast<int>(n);
+      out.back().beside_rate = static_cast<double>(rate);
+      if (args.rounds > 0 && out.back().at_a_time() > 0) out.back().requests = args.rounds * out.back().at_a_time();
+    }
+  }
+  return out;
+}
+
+// Of a server that takes all these loads, one after the other.
+ServiceOptions service_options(const Session& s, const std::vector<BenchServeArgs>& loads) {
+  const BenchServeArgs& args = loads.front();
   ServiceOptions o;
   o.device = s.common.device;
   o.threads = thread_count(s.common);
   o.tokenizer = s.common.tokenizer;
-  o.slots = args.slots > 0 ? args.slots : std::max(args.at_a_time(), 16);
-  if (args.slots == 0 && args.beside_rate > 0) o.slots += kSlotsBeside;
   o.chunk = args.chunk;
-  o.max_waiting = static_cast<int>(std::min<int64_t>(args.requests, 1 << 20)) + kWaitingBeside;
+  o.slots = args.slots > 0 ? args.slots : 16;
+  for (const BenchServeArgs& load : loads) {
+    const int beside = load.beside_rate > 0 ? kSlotsBeside : 0;
+    if (args.slots == 0) o.slots = std::max(o.slots, load.at_a_time() + beside);
+    o.max_waiting = std::max(o.max_waiting, static_cast<int>(std::min<int64_t>(load.requests, 1 << 20)) + kWaitingBeside);
+  }
   return o;
 }
 
 // A server of our own on the loopback, with a thread.
 class OwnServer {
  public:
-  OwnServer(const Session& s, const BenchServeArgs& args, Engine engine)
+  OwnServer(const ServiceOptions& options, const BenchServeArgs& args, Engine engine)
       : server_(
             [&](StepSink on_step) {
-              ServiceOptions service = service_options(s, args);
+              ServiceOptions service = options;
               service.on_step = std::move(on_step);
               return std::make_unique<Service>(std::move(engine), service);
             },
-            server_options(args)) {
+            server_options(args, options.max_waiting)) {
     server_.load();
     thread_ = std::thread([this] { server_.run([this] { return stop_.load(); }); });
   }
@@ -73,12 +100,12 @@ class OwnServer {
   const Engine& engine() const { return server_.engine(); }
 
  private:
-  static server::ServerOptions server_options(const BenchServeArgs& args) {
+  static server::ServerOptions server_options(const BenchServeArgs& args, int most_requests) {
     server::ServerOptions o;
     o.port = 0;
     o.api_key = args.api_key;
     o.version = QUAMBA2_VERSION;
-    o.max_connections = static_cast<int>(std::min<int64_t>(args.requests, 1 << 16)) + 64;
+    o.max_connections = std::min(most_requests, 1 << 16) + 64;
     o.shutdown_time = std::chrono::milliseconds(0);
     return o;
   }
@@ -102,7 +129,7 @@ void check_arguments(const BenchServeArgs& args) {
     refuse("options of random models", "--recipe and --without do not change a MODEL",
            "quantize it first, or use --random");
   }
-  if (args.rate > 0 && args.concurrency > 0)
+  if (args.rate > 0 && !args.concurrencies.empty())
     refuse("two kinds of load", "requests come at a rate, or so many are under way", "give --rate or --concurrency");
   load::parse_length_range(args.input, "--input-len");
   load::parse_length_range(args.output, "--output-len");
@@ -177,27 +204,35 @@ void put_load(Session& s, const BenchServeArgs& args, const std::string& url, Ou
   out->report = load::summarize(result, static_cast<size_t>(args.at_a_time()));
 }
 
-// The machine may be busier at one time than at another: the offline figure is taken before and after.
-Outcome measure(Session& s, const BenchServeArgs& args) {
-  Outcome out;
+// A CPU may be busier at one time than at another: the offline figure is taken before and after.
+std::vector<Outcome> measure(Session& s, const BenchServeArgs& args) {
+  const std::vector<BenchServeArgs> loads = loads_of(args);
+  std::vector<Outcome> out(loads.size());
   if (!args.url.empty()) {
-    put_load(s, args, args.url, &out);
+    for (size_t i = 0; i < loads.size(); ++i) put_load(s, loads[i], args.url, &out[i]);
     return out;
   }
   const int64_t tokens = load::parse_length_range(args.output, "--output-len").most;
-  const bool offline = !args.no_offline && args.at_a_time() > 0;
   const Model model = model_of(s, args);
-  const EngineOptions of_engine = Service::engine_options(service_options(s, args));
+  const ServiceOptions service = service_options(s, loads);
+  const auto decode_all = [&](Engine* engine) {
+    for (size_t i = 0; i < loads.size() && !args.no_offline; ++i) {
+      const bool known = i > 0 && loads[i].at_a_time() == loads[i - 1].at_a_time();
+      if (loads[i].at_a_time() == 0) continue;
+      const std::vector<double> samples = known ? std::vector<double>{} : offline_decode(engine, loads[i], tokens);
+      out[i].offline.insert(out[i].offline.end(), samples.begin(), samples.end());
+      if (known) out[i].offline = out[i - 1].offline;
+    }
+  };
   {
-    Engine engine(model, of_engine);
-    if (offline) out.offline = offline_decode(&engine, args, tokens);
-    const OwnServer server(s, args, std::move(engine));
-    put_load(s, args, server.address(), &out);
+    Engine engine(model, Service::engine_options(service));
+    decode_all(&engine);
+    const OwnServer server(service, args, std::move(engine));
+    for (size_t i = 0; i < loads.size(); ++i) put_load(s, loads[i], server.address(), &out[i]);
   }
-  if (offline) {
-    Engine engine(model, of_engine);
-    const std::vector<double> after = offline_decode(&engine, args, tokens);
-    out.offline.insert(out.offline.end(), after.begin(), after.end());
+  if (s.common.device == "cpu") {
+    Engine engine(model, Service::engine_options(service));
+    decode_all(&engine);
   }
   return out;
 }
@@ -212,7 +247,7 @@ std::string outcome_json(const BenchServeArgs& args, const Outcome& o) {
   Json json;
   json.open_object().field("version", QUAMBA2_VERSION).field("server", o.server).field("model", o.model);
   json.field("requests", args.requests).field("concurrency", args.at_a_time()).field("rate", args.rate);
-  json.field("input_len", args.input).field("output_len", args.output).field("seed", args.seed);
+  json.field("beside_rate", args.beside_rate).field("input_len", args.input).field("output_len", args.output).field("seed", args.seed);
   json.field("successful", static_cast<int64_t>(r.good)).field("failed", static_cast<int64_t>(r.failed));
   json.key("failures").open_object();
   for (const auto& [why, count] : r.failures) json.field(why, static_cast<int64_t>(count));
@@ -241,34 +276,48 @@ std::string outcome_json(const BenchServeArgs& args, const Outcome& o) {
   return json.close().text();
 }
 
+std::string outcome_text(const BenchServeArgs& args, const Outcome& o) {
+  const load::LoadReport& r = o.report;
+  std::string out = load::report_text(r, args.at_a_time(), args.rate);
+  if (o.offline.empty()) return out;
+  const double offline = o.offline_median();
+  out += fmt::format("{} sequences decoded offline: {:.2f} tok/s; the server reaches {:.1f} %", args.at_a_time(), offline,
+                     100 * r.output_rate() / offline);
+  if (r.window.seconds > 0)
+    out += fmt::format(", {:.1f} % while all streams grow", 100 * r.window_rate() / offline);
+  return out + "\n";
+}
+
 int bench_serve(Session& s, const BenchServeArgs& args) {
   check_arguments(args);
-  const Outcome o = measure(s, args);
-  const load::LoadReport& r = o.report;
-  if (s.common.json) {
-    s.out.write(outcome_json(args, o));
-  } else {
-    s.out.write(load::report_text(r, args.at_a_time(), args.rate));
-    if (!o.offline.empty()) {
-      const double offline = o.offline_median();
-      s.out.write(fmt::format("{} sequences decoded offline: {:.2f} tok/s; the server reaches {:.1f} %",
-                              args.at_a_time(), offline, 100 * r.output_rate() / offline));
-      if (r.window.seconds > 0)
-        s.out.write(fmt::format(", {:.1f} % while all streams grow", 100 * r.window_rate() / offline));
-      s.out.write("\n");
+  const std::vector<BenchServeArgs> loads = loads_of(args);
+  const std::vector<Outcome> outcomes = measure(s, args);
+  std::string text;
+  for (size_t i = 0; i < loads.size(); ++i) {
+    if (s.common.json) {
+      text += (i > 0 ? "," : "") + outcome_json(loads[i], outcomes[i]);
+    } else {
+      text += outcome_text(loads[i], outcomes[i]);
     }
   }
-  if (r.good > 0) return 0;
-  throw Error(ErrorCode::kRuntime, "no request succeeded", o.server,
-              r.failures.empty() ? "none was sent" : r.failures.begin()->first, "see the server's own messages");
+  s.out.write(s.common.json && loads.size() > 1 ? "[" + text + "]\n" : text);
+  for (const Outcome& o : outcomes) {
+    if (o.report.good + o.report.unfinished > 0) continue;
+    throw Error(ErrorCode::kRuntime, "no request succeeded", o.server,
+                o.report.failures.empty() ? "none was sent" : o.report.failures.begin()->first,
+                "see the server's own messages");
+  }
+  return 0;
 }
 
 void add_load_options(CLI::App* verb, BenchServeArgs* args) {
-  at_least(verb->add_option("--concurrency", args->concurrency, "requests at a time (default 16)"), 1);
+  verb->add_option("--concurrency", args->concurrencies, "requests at a time (default 16); a list for several loads")
+      ->option_text("LIST");
   verb->add_option("--rate", args->rate, "instead: requests a second, at random moments (Poisson)")
       ->option_text("R")
       ->check(CLI::Range(1e-3, 1e6));
   at_least(verb->add_option("--num-requests", args->requests, "how many in all (default 128)"), 1);
+  at_least(verb->add_option("--rounds", args->rounds, "instead: so many times --concurrency"), 1);
   verb->add_option("--input-len", args->input, "tokens of random prompts: 128, or a range as 64-256 (default 128)")
       ->option_text("LENGTH");
   verb->add_option("--output-len", args->output, "tokens to generate, alike (default 128)")->option_text("LENGTH");
@@ -284,9 +333,8 @@ void add_load_options(CLI::App* verb, BenchServeArgs* args) {
   at_least(verb->add_option("--memory-every", args->memory_every,
                             "ended requests between two looks at the server's memory (default 0: none)"),
            0);
-  verb->add_option("--beside", args->beside_rate, "prompts a second that are read beside the load, a token each (default 0)")
-      ->option_text("R")
-      ->check(CLI::Range(0.0, 1e4));
+  verb->add_option("--beside", args->besides, "prompts a second read beside each load, a token each (default 0)")
+      ->option_text("LIST");
   at_least(verb->add_option("--beside-len", args->beside_length, "their tokens (default 2048)"), 1);
   verb->add_option("--max-time", args->most_seconds, "seconds after which what is under way is left (default 0: any)")
       ->option_text("S")

@@ -67,6 +67,8 @@ class Executor {
   // The same for a sequence that waits or may come again: where the states are a device's, they come without a stop of its work.
   std::shared_ptr<const KeptState> keep_state(int32_t slot);
   void load_state(int32_t slot, const KeptState& kept);
+  // Has memory ready for that many of them, where it is of a kind that takes long to get.
+  void reserve_kept(size_t states);
   // Throws Error{kUsage} where the size is not this model's.
   void load_state(int32_t slot, std::span<const std::byte> bytes);
 

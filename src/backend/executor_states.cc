@@ -55,7 +55,7 @@ void Executor::load_state(int32_t slot, std::span<const std::byte> bytes) {
 std::shared_ptr<const KeptState> Executor::keep_state(int32_t slot) {
   QUAMBA2_CHECK(slot >= 0 && slot < plan_->limits.max_sequences, "slot out of range");
   if (!plan_->device) return std::make_shared<const KeptState>(save_state(slot));
-  if (!host_states_) host_states_ = std::make_shared<HostStates>(backend_, state_bytes());
+  reserve_kept(0);
   try {
     HostStates::Block block = host_states_->copy([&](void* to) {
       char* at = static_cast<char*>(to);
@@ -69,6 +69,12 @@ std::shared_ptr<const KeptState> Executor::keep_state(int32_t slot) {
     if (e.code() != ErrorCode::kResource) throw;
     return std::make_shared<const KeptState>(save_state(slot));
   }
+}
+
+void Executor::reserve_kept(size_t states) {
+  if (!plan_->device) return;
+  if (!host_states_) host_states_ = std::make_shared<HostStates>(backend_, state_bytes());
+  if (states > 0) host_states_->reserve(states);
 }
 
 void Executor::load_state(int32_t slot, const KeptState& kept) {

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "quamba2/error.h"
+
 namespace quamba2 {
 
 HostStates::HostStates(std::shared_ptr<const Backend> backend, size_t state_bytes)
@@ -17,26 +19,39 @@ HostStates::~HostStates() {
   }
 }
 
-HostStates::Block HostStates::free_block() {
-  if (!free_.empty()) {
-    Block out = std::move(free_.back());
-    free_.pop_back();
-    return out;
-  }
+HostStates::Block HostStates::new_block() {
   Block out = {HostMemory(device_, state_bytes_)};
   out.mark = device_.make_mark();
   return out;
 }
 
+void HostStates::make_gathered(Gathered* g) {
+  if (g->mark) return;
+  g->memory = Storage(&device_, state_bytes_);
+  g->mark = device_.make_mark();
+}
+
+void HostStates::reserve(size_t states) {
+  free_.reserve(states);
+  try {
+    for (Gathered& g : gathered_) make_gathered(&g);
+    while (free_.size() < states) free_.push_back(new_block());
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::kResource) throw;
+  }
+}
+
 HostStates::Block HostStates::copy(const std::function<void(void* to)>& gather) {
   Gathered& g = gathered_[next_];
-  if (!g.mark) {
-    g.memory = Storage(&device_, state_bytes_);
-    g.mark = device_.make_mark();
+  if (g.mark) device_.wait_later(g.mark);
+  make_gathered(&g);
+  Block out;
+  if (free_.empty()) {
+    out = new_block();
   } else {
-    device_.wait_later(g.mark);
+    out = std::move(free_.back());
+    free_.pop_back();
   }
-  Block out = free_block();
   next_ = (next_ + 1) % kGathered;
   try {
     gather(g.memory.data());

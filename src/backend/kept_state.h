@@ -28,6 +28,8 @@ class HostStates {
   // `gather` copies a state inside the device to where it is told, in the order of the calls. Throws Error{kResource} where
   // there is no memory for it, on either side.
   Block copy(const std::function<void(void* to)>& gather);
+  // Memory for so many states, or for as many as there is: later it would hold up calls.
+  void reserve(size_t states);
   // For states to come: locking memory takes longer than copying to it.
   void take_back(Block block) noexcept;
 
@@ -39,7 +41,8 @@ class HostStates {
     Storage memory;
     void* mark = nullptr;  // behind the copy from it
   };
-  Block free_block();
+  Block new_block();
+  void make_gathered(Gathered* g);
   static constexpr int kGathered = 2;  // one fills while the other empties
 
   const std::shared_ptr<const Backend> backend_;

@@ -10,7 +10,7 @@
 namespace quamba2 {
 namespace {
 
-constexpr uint64_t kManyStates = 64;
+constexpr uint64_t kManyStates = 64, kReservedBytes = uint64_t{4} << 30;
 
 }  // namespace
 
@@ -26,6 +26,10 @@ Scheduler::Scheduler(const GeneratorModel& model, SchedulerOptions options)
   QUAMBA2_CHECK(options_.chunk >= 1 && options_.chunk + beside <= limits.max_tokens, "a piece and a step do not fit");
   QUAMBA2_CHECK(limits.max_sequences <= limits.max_tokens, "more slots than tokens of a call");
   for (int32_t s = limits.max_sequences; s-- > 0;) free_slots_.push_back(s);
+  // Up to the budget of most users; a larger one fills while requests are served.
+  const size_t state = std::max<size_t>(model.executor->state_bytes(), 1);
+  const uint64_t reserved = std::min<uint64_t>(options_.cache_bytes, kReservedBytes) / state;
+  if (reserved > 0) model.executor->reserve_kept(reserved + 2);  // some are on their way while others still lie here
 }
 
 Scheduler::~Scheduler() { forget_ahead(); }

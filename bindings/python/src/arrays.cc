@@ -11,11 +11,14 @@ namespace quamba2::python {
 namespace {
 
 constexpr const char* kWanted =
-    "token ids must be a list of ints or a one-dimensional array of int32 or int64 in CPU memory";
+    "token ids must be a list of ints or a one-dimensional array of int32 or int64 in CPU memory, or a tensor of them on a GPU";
 
 }  // namespace
 
-Ids::Ids(nb::handle from) {
+Ids::Ids(nb::handle given) {
+  // A tensor of a GPU comes here first: ids are few, and they are checked and copied to where the model is in any case.
+  nb::object from = nb::borrow(given);
+  if (nb::hasattr(from, "is_cuda") && nb::cast<bool>(from.attr("is_cuda"))) from = from.attr("cpu")();
   if (nb::isinstance<nb::list>(from) || nb::isinstance<nb::tuple>(from)) {
     if (!nb::try_cast(from, copy_)) throw nb::type_error(kWanted);
     span_ = copy_;

@@ -18,11 +18,11 @@ using IdArray = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device
 using Logits = nb::ndarray<nb::numpy, float>;
 
 // Token ids in a list, or in a one-dimensional array of any library that knows DLPack or the buffer protocol: 32-bit ones
-// are used where they lie, 64-bit ones copied.
+// are used where they lie, 64-bit ones copied. PyTorch's tensors on a GPU are brought here.
 class Ids {
  public:
   // Throws TypeError for anything else, and ValueError for ids beyond 32 bits.
-  explicit Ids(nb::handle from);
+  explicit Ids(nb::handle given);
   std::span<const int32_t> span() const { return span_; }
   std::vector<int32_t> vector() const { return {span_.begin(), span_.end()}; }
 
