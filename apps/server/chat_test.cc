@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chat over HTTP: the template's text is what the model continues.
 #include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "quamba2/quamba2.h"
 #include "test_server.h"
@@ -53,6 +57,43 @@ TEST(Chat, ContinuesTheTemplatesText) {
     at = end + 2;
   }
   EXPECT_EQ(text, expected.text);
+}
+
+// As instruct models are published: the template lies in the directory, in tokenizer_config.json. Two turns; the second reads what is
+// new in it, and each continues what the template makes of the messages.
+TEST(Chat, AnInstructModelBringsItsTemplate) {
+  std::string folder = (std::filesystem::temp_directory_path() / "quamba2-chat-XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  std::filesystem::copy(demo_model(), folder, std::filesystem::copy_options::recursive);
+  const json config = {
+      {"eos_token", "<|endoftext|>"},
+      {"chat_template",
+       "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+       "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"}};
+  std::ofstream(folder + "/tokenizer_config.json") << config;
+  {
+    const TestServer server({}, {.slots = 4, .chunk = 32}, folder);
+    Engine engine = Engine::load(folder, {.max_tokens = 32});
+    const ChatTemplate chat = engine.chat_template().value();
+    json messages = {{{"role", "user"}, {"content", "Tell me of the whale, and of the ship that went after it."}}};
+    int64_t known = 0;
+    for (int turn = 0; turn < 2; ++turn) {
+      const std::string text = chat.render_json(messages.dump());
+      const Completion expected = engine.generate({text}, {.max_tokens = 10})[0];
+      const json request = {{"messages", messages}, {"max_tokens", 10}, {"temperature", 0}};
+      const json body = json::parse(server.post("/v1/chat/completions", request.dump()).body);
+      ASSERT_TRUE(body.contains("choices")) << body.dump();
+      const json& answer = body["choices"][0]["message"];
+      EXPECT_EQ(answer["content"], expected.text) << turn;
+      EXPECT_EQ(body["usage"]["prompt_tokens"], expected.prompt_ids.size()) << turn;
+      EXPECT_GE(body["usage"]["prompt_tokens_details"]["cached_tokens"].get<int64_t>(), known) << turn;
+      known = static_cast<int64_t>(expected.prompt_ids.size());
+      messages.push_back(answer);
+      messages.push_back({{"role", "user"}, {"content", "Go on."}});
+    }
+    EXPECT_GT(known, 32);
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Chat, MistakesAreNamed) {

@@ -16,8 +16,9 @@ inline std::string demo_model() { return QUAMBA2_SOURCE "/models/demo"; }
 
 class TestServer {
  public:
-  explicit TestServer(ServerOptions options = {}, ServiceOptions service = {.slots = 4, .chunk = 32})
-      : server_(demo_model(), service, with_free_port(std::move(options))) {
+  explicit TestServer(ServerOptions options = {}, ServiceOptions service = {.slots = 4, .chunk = 32},
+                      const std::string& model = demo_model())
+      : server_(model, service, with_free_port(std::move(options))) {
     server_.load();
     thread_ = std::thread([this] { server_.run([this] { return stop_.load(); }); });
   }
