@@ -8,6 +8,7 @@
 #include "backend/device.h"
 #include "backend/kernel.h"
 #include "backend/program.h"
+#include "backend/rounding.h"
 
 namespace quamba2 {
 
@@ -22,6 +23,8 @@ class Backend {
   // The steps as one piece of work on the device, or null where they are to be launched one by one. Steps that come again
   // with the same arguments may be compiled once and run often.
   virtual std::unique_ptr<Program> compile(ProgramSteps) const { return nullptr; }
+  // What the quantizer runs on the device; null where it works in the memory of this process.
+  virtual const RoundingKernels* rounding() const { return nullptr; }
   // How edges without a format are stored: f32, or f64 for the reference.
   virtual DType float_type() const { return DType::kF32; }
   // Tokens of a call where nobody says how many: fewer leave a GPU unfilled, more gain nothing in the caches of a CPU.

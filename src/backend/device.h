@@ -17,6 +17,8 @@ class Device {
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
   virtual size_t free_bytes() const = 0;
+  // What `allocate` has given and not got back, at most so far.
+  virtual size_t peak_bytes() const = 0;
 
   // All throw Error{kRuntime} where work before them has failed, and Error{kResource} where the device was lost.
   virtual void upload(void* to, const void* from, size_t bytes) = 0;    // `from` may be reused at once

@@ -125,7 +125,7 @@ void Executor::tap_outputs(const Step& step) {
   for (EdgeId edge : written) {
     Operand values = *edge_operand(edge);
     set_operand_rows(&values, step.rows == RowKind::kTokens ? tokens_ : selected_);
-    tap_(plan_->graph.edges[static_cast<size_t>(edge)], downloaded(values, &tap_bytes_));
+    tap_(plan_->graph.edges[static_cast<size_t>(edge)], tap_in_place_ ? values : downloaded(values, &tap_bytes_));
   }
 }
 
@@ -187,6 +187,21 @@ void Executor::run_part(std::span<const float> input, std::span<const Segment> s
   walk(kBody);
 }
 
+float* Executor::part_input() const {
+  QUAMBA2_CHECK(plan_->graph.input != kNone, "the graph is no part of a model");
+  const Operand& to = plan_->edges[static_cast<size_t>(plan_->graph.input)];
+  QUAMBA2_CHECK(to.values.dtype == DType::kF32, "the stream is f32");
+  return static_cast<float*>(to.values.data);
+}
+
+void Executor::run_part_in_place(std::span<const Segment> segments) {
+  int64_t tokens = 0;
+  for (const Segment& s : segments) tokens += s.length;
+  check_segments(tokens, segments);
+  set_rows(RowKind::kTokens, static_cast<int32_t>(tokens), segments);
+  walk(kBody);
+}
+
 void Executor::select(std::span<const int32_t> rows) {
   QUAMBA2_CHECK(!rows.empty() && rows.size() <= static_cast<size_t>(plan_->limits.max_selected),
                 "too many rows of logits");
@@ -200,14 +215,17 @@ void Executor::run_final_norm(std::span<const int32_t> rows) {
   walk(kNorm);
 }
 
-const Operand& Executor::logits_operand() const {
-  const Operand& logits = *edge_operand(plan_->graph.logits);
-  if (!plan_->device) return logits;
-  Operand computed = logits;
+Operand Executor::output_in_place() const {
+  Operand computed = *edge_operand(plan_->graph.logits);
   set_operand_rows(&computed, plan_->graph.edges[static_cast<size_t>(plan_->graph.logits)].rows == RowKind::kTokens
                                   ? tokens_
                                   : selected_);
-  logits_ = downloaded(computed, &logits_bytes_);
+  return computed;
+}
+
+const Operand& Executor::logits_operand() const {
+  if (!plan_->device) return *edge_operand(plan_->graph.logits);
+  logits_ = downloaded(output_in_place(), &logits_bytes_);
   return logits_;
 }
 

@@ -33,12 +33,18 @@ class Executor {
   void run(std::span<const int32_t> ids, std::span<const Segment> segments);
   // The same for a graph that is a part of a model: rows of its input, as many as the segments cover.
   void run_part(std::span<const float> input, std::span<const Segment> segments);
+  // The same for rows that the caller has put where the kernels read them: [tokens, columns] at the address that
+  // `part_input` gives, in memory of the device where the back end has one.
+  float* part_input() const;
+  void run_part_in_place(std::span<const Segment> segments);
   // Logits of rows of the last run, at most limits().max_selected at once: [rows, V], valid until the next call.
   const float* logits(std::span<const int32_t> rows);
   // Runs what lies between the body and the head for these rows (the final norm), without the head: for taps.
   void run_final_norm(std::span<const int32_t> rows);
   // The logits of the last run in the back end's own float type (f64 for the reference), in this process's memory.
   const Operand& logits_operand() const;
+  // The same where the kernels left them.
+  Operand output_in_place() const;
 
   // Calls whose tokens the device chooses itself, so that one can be asked for before it is known what the last one chose.
   // Whether this back end has such.
@@ -66,8 +72,9 @@ class Executor {
   // Throws Error{kUsage} where the size is not this model's.
   void load_state(int32_t slot, std::span<const std::byte> bytes);
 
-  // Calls `tap` for every edge of every run; needs limits.keep_edges no more than the tap's own reads do.
-  void set_tap(Tap tap) { tap_ = std::move(tap); }
+  // Calls `tap` for every edge of every run; needs limits.keep_edges no more than the tap's own reads do. A tap in place is
+  // given the device's own memory, where the numbers may still be on their way: for kernels.
+  void set_tap(Tap tap, bool in_place = false) { tap_ = std::move(tap), tap_in_place_ = in_place; }
   // Times every step of every run; an empty watch ends that. On a device the results of these runs are of no use.
   void set_watch(Watch watch) { watch_ = std::move(watch); }
 
@@ -134,6 +141,7 @@ class Executor {
   int32_t chosen_rows_ = 0;          // of the last choice
   bool ids_are_the_chosen_ = false;  // what the device has as ids is what it chose last
   Tap tap_;
+  bool tap_in_place_ = false;
   Watch watch_;
 };
 

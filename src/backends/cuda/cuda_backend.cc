@@ -10,10 +10,11 @@ namespace {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(DeviceApi& api, int index, ChooseTable choose, CompileSteps compile_steps)
+  CudaBackend(DeviceApi& api, int index, ChooseTable choose, CompileSteps compile_steps, const RoundingKernels* rounding)
       : device_(std::make_unique<CudaDevice>(api, index)),
         table_(choose(device_->spec())),
         compile_(compile_steps),
+        rounding_(rounding),
         pool_(std::make_unique<ThreadPool>(available_threads())) {}
 
   const KernelTable& table() const override { return table_; }
@@ -29,6 +30,7 @@ class CudaBackend : public Backend {
     device_->select();
     return compile_ ? compile_(steps, *device_, device_->spec(), device_->stream()) : nullptr;
   }
+  const RoundingKernels* rounding() const override { return rounding_; }
   std::string description() const override {
     const DeviceSpec& spec = device_->spec();
     char memory[32];
@@ -40,13 +42,15 @@ class CudaBackend : public Backend {
   std::unique_ptr<CudaDevice> device_;
   const KernelTable& table_;
   CompileSteps compile_;
+  const RoundingKernels* rounding_;
   std::unique_ptr<ThreadPool> pool_;  // re-lays weights
 };
 
 }  // namespace
 
-std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose, CompileSteps compile) {
-  return std::make_shared<CudaBackend>(api, index, choose, compile);
+std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose, CompileSteps compile,
+                                           const RoundingKernels* rounding) {
+  return std::make_shared<CudaBackend>(api, index, choose, compile, rounding);
 }
 
 }  // namespace quamba2

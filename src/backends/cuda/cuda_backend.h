@@ -18,8 +18,8 @@ using ChooseTable = const KernelTable& (*)(const DeviceSpec& spec);
 // Compiles steps for a device, or gives null (Backend::compile). `stream` is the device's.
 using CompileSteps = std::unique_ptr<Program> (*)(ProgramSteps steps, Device& device, const DeviceSpec& spec,
                                                   void* stream);
-// On any runtime, for tests; `compile` may be null.
-std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose,
-                                           CompileSteps compile = nullptr);
+// On any runtime, for tests; `compile` and `rounding` may be null.
+std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose, CompileSteps compile = nullptr,
+                                           const RoundingKernels* rounding = nullptr);
 
 }  // namespace quamba2

@@ -84,11 +84,16 @@ void* CudaDevice::allocate(size_t bytes) {
         "end other programs that use it, choose a smaller model, batch or prompt piece, or use --device cpu");
   }
   check(status, "allocating memory");
+  taken_[memory] = bytes;
+  used_ += bytes;
+  peak_ = std::max(peak_, used_);
   zero(memory, bytes);
   return memory;
 }
 
 void CudaDevice::release(void* memory) noexcept {
+  const auto at = taken_.find(memory);
+  if (at != taken_.end()) used_ -= at->second, taken_.erase(at);
   api_.select(index_);
   api_.synchronize(stream_);  // kernels may still use it
   api_.release(memory);

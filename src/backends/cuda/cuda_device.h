@@ -2,6 +2,7 @@
 // One GPU with one stream: memory, copies through a pinned buffer, recordings, and errors in the words of the library.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "backend/device.h"
@@ -25,6 +26,7 @@ class CudaDevice : public Device {
   void* allocate(size_t bytes) override;
   void release(void* memory) noexcept override;
   size_t free_bytes() const override;
+  size_t peak_bytes() const override { return peak_; }
   void upload(void* to, const void* from, size_t bytes) override;
   void download(void* to, const void* from, size_t bytes) override;
   void copy(void* to, const void* from, size_t bytes) override;
@@ -53,6 +55,8 @@ class CudaDevice : public Device {
   void* stream_ = nullptr;
   char* pinned_ = nullptr;  // kPinned bytes for copies there, as many for copies back
   size_t pinned_used_ = 0;  // by uploads that may not have happened yet
+  std::map<void*, size_t> taken_;
+  size_t used_ = 0, peak_ = 0;
 };
 
 }  // namespace quamba2

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // In builds with CUDA.
 #include "backends/cuda/cuda_backend.h"
+#include "backends/cuda/rounding/kernels.h"
 #include "backends/cuda/runtime_api.h"
 #include "backends/cuda/table.h"
 #include "backends/cuda/token_compile.h"
@@ -23,7 +24,7 @@ const KernelTable& choose_table(const DeviceSpec& spec) {
 }  // namespace
 
 std::shared_ptr<Backend> make_cuda_backend(int index) {
-  return make_cuda_backend(runtime_api(), index, choose_table, compile_token_program);
+  return make_cuda_backend(runtime_api(), index, choose_table, compile_token_program, &cuda_rounding_kernels());
 }
 
 }  // namespace quamba2
