@@ -37,10 +37,10 @@ struct FactorArgs {
 struct WeightRows {
   int64_t rows = 0, columns = 0, group = 0, groups = 0;
   Format format;
-  const float* w = nullptr;                // wanted
-  float *codes = nullptr, *q = nullptr;    // signed codes, and what they decode to
-  float *scales = nullptr;                 // [rows, groups]
-  float *row_scales = nullptr;             // [rows], for formats of two levels
+  const float* w = nullptr;              // wanted
+  float *codes = nullptr, *q = nullptr;  // signed codes, and what they decode to
+  float* scales = nullptr;               // [rows, groups]
+  float* row_scales = nullptr;           // [rows], for formats of two levels
 };
 
 // Columns [begin, end) of the weights in GPTQ's order, at most kRoundingBlock.
@@ -99,6 +99,8 @@ struct RoundingKernels {
   void (*codes_to_bytes)(const float* codes, int64_t count, int8_t* bytes, const Stream& stream);
   // range[c] = max(range[c], |x[r, c]|) over rows; a NaN stays.
   void (*widen)(const float* x, int64_t rows, int64_t columns, int64_t stride, float* range, const Stream& stream);
+  // out [k] = the diagonal of sum [k, k]
+  void (*take_diagonal)(const float* sum, int64_t k, float* out, const Stream& stream);
   // flag[0] = 1 where a number is NaN or infinite; else it stays.
   void (*find_not_finite)(const float* x, int64_t count, int32_t* flag, const Stream& stream);
 };

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "graph/part.h"
 #include "quamba2/error.h"
+#include "quant/for_rows.h"
 #include "quant/observers.h"
 #include "quant/roles.h"
 #include "tensor/hadamard.h"
@@ -59,8 +60,19 @@ void turn_rows(std::vector<float>* rows, int64_t width, bool back) {
 
 }  // namespace
 
-Calibration::Calibration(std::shared_ptr<const Backend> backend, std::vector<std::vector<int32_t>> windows)
-    : backend_(std::move(backend)), ids_(std::move(windows)) {}
+Calibration::Calibration(std::shared_ptr<const Backend> backend, std::vector<std::vector<int32_t>> windows,
+                         std::shared_ptr<const Backend> device)
+    : backend_(std::move(backend)), ids_(std::move(windows)) {
+  QUAMBA2_CHECK(!backend_->device(), "passes are checked in this process's memory");
+  if (!device) return;
+  if (!device->device() || !device->rounding()) {
+    throw Error(ErrorCode::kUsage, "device cannot quantize", device->description(), "it has no kernels for it",
+                "use --device cpu or cuda:0");
+  }
+  device_ = std::make_unique<DeviceCalibration>(std::move(device), ids_, [this] {
+    if (poll_) poll_();
+  });
+}
 
 int64_t Calibration::tokens() const {
   int64_t n = 0;
@@ -78,22 +90,32 @@ void Calibration::start(const Weight& table) {
   const Operand operand = table.operand();
   width_ = table.values.dim(1);
   rotated_ = false;
-  stream_.clear();
-  for (const auto& ids : ids_) {
-    std::vector<float> rows;
+  stream_.assign(ids_.size(), {});
+  for_rows(backend_->stream(), static_cast<int64_t>(ids_.size()), [&](int64_t w) {
+    const std::vector<int32_t>& ids = ids_[static_cast<size_t>(w)];
+    std::vector<float>& rows = stream_[static_cast<size_t>(w)];
     rows.reserve(ids.size() * static_cast<size_t>(width_));
     for (int32_t id : ids) {
       for (int64_t k = 0; k < width_; ++k) rows.push_back(static_cast<float>(decode_element(operand, id, k)));
     }
-    stream_.push_back(std::move(rows));
-  }
+  });
   table.values.release_pages();
+  give_to_device();
 }
 
 void Calibration::rotate() {
   QUAMBA2_CHECK(!rotated_, "the stream is rotated already");
   rotated_ = true;
-  for (auto& rows : stream_) turn_rows(&rows, width_, false);
+  if (device_) stream_ = device_->rows(ids_.size());
+  for_rows(backend_->stream(), static_cast<int64_t>(stream_.size()),
+           [&](int64_t w) { turn_rows(&stream_[static_cast<size_t>(w)], width_, false); });
+  give_to_device();
+}
+
+void Calibration::give_to_device() {
+  if (!device_) return;
+  device_->set_rows(stream_, width_);
+  stream_ = {};
 }
 
 void Calibration::run(const Graph& part, int64_t piece, const Tap& tap, const Visit& after) const {
@@ -118,10 +140,12 @@ void Calibration::run(const Graph& part, const Rows& from, int64_t piece, const 
 }
 
 Calibration::Rows Calibration::first_windows(size_t count) const {
+  if (device_) return device_->rows(count);
   return {stream_.begin(), stream_.begin() + static_cast<ptrdiff_t>(std::min(count, stream_.size()))};
 }
 
 void Calibration::advance(const Graph& part) {
+  if (device_) return device_->advance(part);
   std::vector<std::vector<float>> next(stream_.size());
   run(part, kPiece, {}, [&](Executor& executor, size_t w, int64_t, int64_t count) {
     const float* rows = output_of(executor);
@@ -130,15 +154,14 @@ void Calibration::advance(const Graph& part) {
   const Edge& output = part.edges[static_cast<size_t>(part.logits)];
   for (const auto& rows : next) {
     if (std::all_of(rows.begin(), rows.end(), [](float v) { return std::isfinite(v); })) continue;
-    throw Error(ErrorCode::kRuntime, "activation is not finite", output.name,
-                "it became NaN or infinite on the calibration text",
-                "check the checkpoint; other calibration text may avoid it");
+    not_finite(output.name);
   }
   stream_ = std::move(next);
 }
 
 Ranges Calibration::observe(const Graph& part, const Wanted& wanted) const {
   require_windows();
+  if (device_) return device_->observe(part, wanted);
   RangeObserver observer(part, wanted);
   const Tap tap = [&](const Edge& edge, const Operand& values) {
     std::vector<float> buffer;
@@ -156,6 +179,7 @@ Ranges Calibration::observe(const Graph& part, const Wanted& wanted) const {
 
 Hessian Calibration::hessian(const Graph& part, EdgeId edge) const {
   require_windows();
+  QUAMBA2_CHECK(!device_, "the device has the stream");
   Hessian out(part.edges[static_cast<size_t>(edge)].columns);
   Dense dense(*backend_);
   if (edge == part.input) {
@@ -171,8 +195,40 @@ Hessian Calibration::hessian(const Graph& part, EdgeId edge) const {
   return out;
 }
 
+DeviceHessian Calibration::device_hessian(const Graph& part, EdgeId edge) const {
+  require_windows();
+  QUAMBA2_CHECK(device_ != nullptr, "there is no device");
+  return device_->hessian(part, edge);
+}
+
+namespace {
+
+// Of outputs of all windows, one behind the other; the same sums as below.
+double error_of(const std::vector<float>& a, const std::vector<float>& b, const std::vector<std::vector<float>>& inputs,
+                bool head) {
+  double error = 0, size = 0;
+  size_t seen = 0;
+  const auto add = [&](double before) {
+    const double wanted = a[seen], got = b[seen];
+    error += (got - wanted) * (got - wanted);
+    size += (wanted - before) * (wanted - before);
+    ++seen;
+  };
+  if (head) {
+    while (seen < a.size()) add(0);
+  } else {
+    for (const std::vector<float>& window : inputs) {
+      for (float v : window) add(v);
+    }
+  }
+  return std::sqrt(error / std::max(size, 1e-300));
+}
+
+}  // namespace
+
 double Calibration::relative_error(const Graph& a, const Graph& b, bool head) const {
   const Rows windows = first_windows(kErrorWindows);
+  if (device_) return error_of(device_->outputs(a, kErrorWindows), device_->outputs(b, kErrorWindows), windows, head);
   std::vector<float> outputs;
   run(a, windows, kPiece, {}, [&](Executor& executor, size_t, int64_t, int64_t count) {
     const float* rows = output_of(executor);

@@ -13,28 +13,21 @@
 #include "backend/backend.h"
 #include "backend/executor.h"
 #include "graph/graph.h"
+#include "quant/device_calibration.h"
 #include "quant/gptq.h"
+#include "quant/ranges.h"
 
 namespace quamba2 {
 
-// The largest magnitudes seen: on each column of an edge, on each number of a state ([N, E] or [H, N, P]).
-struct Ranges {
-  std::map<EdgeId, std::vector<float>> edges;
-  std::map<int32_t, std::vector<float>> states;
-  std::map<EdgeId, float> percentiles;  // of an edge as a whole, averaged over windows
-};
-
-// What to measure. Percentiles are asked for by edge: 0.9999 is the magnitude that one of 10,000 numbers exceeds.
-struct Wanted {
-  std::vector<EdgeId> edges;
-  std::vector<int32_t> states;
-  std::map<EdgeId, double> percentiles;
-};
-
 class Calibration {
  public:
-  // `windows` are token sequences, each read from a zero state. They may be empty where no pass asks for them.
-  Calibration(std::shared_ptr<const Backend> backend, std::vector<std::vector<int32_t>> windows);
+  // `windows` are token sequences, each read from a zero state. They may be empty where no pass asks for them. `backend` works
+  // in this process's memory. With a `device` the text is read there, and weights are rounded there; what checks that passes
+  // keep the function stays on `backend`. Throws Error{kUsage} for a device that has no kernels for quantizing.
+  explicit Calibration(std::shared_ptr<const Backend> backend, std::vector<std::vector<int32_t>> windows = {},
+                       std::shared_ptr<const Backend> device = nullptr);
+  Calibration(const Calibration&) = delete;
+  Calibration& operator=(const Calibration&) = delete;
 
   // The stream behind the embedding.
   void start(const Weight& table);
@@ -47,8 +40,9 @@ class Calibration {
   // All of these read the windows through `part`, from the current stream. Throws Error{kUsage} without windows,
   // Error{kRuntime} naming the edge or state where a number is not finite.
   Ranges observe(const Graph& part, const Wanted& wanted) const;
-  // Of the inputs on an edge, as they are stored there.
+  // Of the inputs on an edge, as they are stored there: without a device, and with one.
   Hessian hessian(const Graph& part, EdgeId edge) const;
+  DeviceHessian device_hessian(const Graph& part, EdgeId edge) const;
   // |b - a| over |a - input| of the outputs of two forms of a part on the first windows: what quantization costs it. For the
   // head, whose output is no stream, over |a|.
   double relative_error(const Graph& a, const Graph& b, bool head) const;
@@ -67,6 +61,8 @@ class Calibration {
   bool empty() const { return ids_.empty(); }
   int64_t tokens() const;
   const Backend& backend() const { return *backend_; }
+  // Null without a device.
+  const DeviceCalibration* device() const { return device_.get(); }
 
  private:
   using Visit = std::function<void(Executor& executor, size_t window, int64_t first, int64_t count)>;
@@ -76,6 +72,7 @@ class Calibration {
   void run(const Graph& part, const Rows& from, int64_t piece, const Tap& tap, const Visit& after) const;
   Rows first_windows(size_t count) const;
   void require_windows() const;
+  void give_to_device();
 
   std::shared_ptr<const Backend> backend_;
   std::vector<std::vector<int32_t>> ids_;
@@ -83,6 +80,7 @@ class Calibration {
   int64_t width_ = 0;
   bool rotated_ = false;
   std::function<void()> poll_;
+  std::unique_ptr<DeviceCalibration> device_;  // then the stream is there
 };
 
 }  // namespace quamba2

@@ -20,22 +20,27 @@ void widen(const float* data, int64_t rows, int64_t columns, float* range) {
   }
 }
 
-void check_finite(const std::vector<float>& range, const std::string& name) {
-  for (size_t c = 0; c < range.size(); ++c) {
-    if (std::isfinite(range[c])) continue;
-    throw Error(ErrorCode::kRuntime, "activation is not finite", name,
-                "column " + std::to_string(c) + " became NaN or infinite on the calibration text",
-                "check the checkpoint; other calibration text may avoid it");
-  }
-}
-
 size_t numbers_of(const State& state) {
   size_t n = 1;
   for (int32_t d : state.shape) n *= static_cast<size_t>(d);
   return n;
 }
 
+[[noreturn]] void not_finite_at(const std::string& name, const std::string& what) {
+  throw Error(ErrorCode::kRuntime, "activation is not finite", name,
+              what + " became NaN or infinite on the calibration text",
+              "check the checkpoint; other calibration text may avoid it");
+}
+
 }  // namespace
+
+void not_finite(const std::string& name) { not_finite_at(name, "it"); }
+
+void check_finite(const std::vector<float>& range, const std::string& name) {
+  for (size_t c = 0; c < range.size(); ++c) {
+    if (!std::isfinite(range[c])) not_finite_at(name, "column " + std::to_string(c));
+  }
+}
 
 RangeObserver::RangeObserver(const Graph& part, const Wanted& wanted) : part_(part), wanted_(wanted) {
   const auto columns = [&](EdgeId e) { return static_cast<size_t>(part.edges[static_cast<size_t>(e)].columns); };

@@ -3,10 +3,19 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
 
-#include "quant/calibration.h"
+#include "graph/graph.h"
+#include "quant/ranges.h"
+#include "tensor/view.h"
 
 namespace quamba2 {
+
+// Throw Error{kRuntime}: an activation became NaN or infinite on the calibration text.
+[[noreturn]] void not_finite(const std::string& name);
+void check_finite(const std::vector<float>& range, const std::string& name);  // where a number is not finite
 
 class RangeObserver {
  public:

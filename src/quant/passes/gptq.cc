@@ -8,6 +8,7 @@
 
 #include "quant/passes/passes.h"
 #include "quant/roles.h"
+#include "quant/rounder.h"
 
 namespace quamba2 {
 namespace {
@@ -19,7 +20,7 @@ std::string percent(double v) {
 }
 
 void round_linears(QuantPart& part, PassContext& context, const GptqPassOptions& options) {
-  Dense dense(context.calibration.backend());
+  Rounder rounder(context.calibration);
   for (size_t i = 0; i < part.graph.nodes.size(); ++i) {
     const Node node = part.graph.nodes[i];
     if (node.op != Op::kLinear) continue;
@@ -28,12 +29,8 @@ void round_linears(QuantPart& part, PassContext& context, const GptqPassOptions&
     Weight& weight = part.graph.weights[static_cast<size_t>(node.weights[0])];
     const std::string role = weight_role(weight.name);
     if (std::find(options.to_nearest.begin(), options.to_nearest.end(), role) != options.to_nearest.end()) continue;
-    const Hessian hessian = context.calibration.hessian(part.graph, node.inputs[0]);
     GptqReport report;
-    const std::vector<Axis> axes = weight.axes;
-    weight = gptq_encode(weight.name, weight.values.shape(), decode_weight(weight), target->second, hessian,
-                         options.rounding, &dense, &report);
-    weight.axes = axes;
+    weight = rounder.by_inputs(part.graph, node.inputs[0], weight, target->second, options.rounding, &report);
     context.detail += (context.detail.empty() ? "" : ", ") + edge_role(node.name) + " " + percent(report.error) +
                       " (nearest " + percent(report.rounding_error) + ")";
     if (report.damp > options.rounding.damp * 1.5) context.detail += " damped";

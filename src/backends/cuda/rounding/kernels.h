@@ -26,6 +26,7 @@ void descend_block(const DescentArgs& args, const Stream& stream);
 void keep_better(const WeightRows& rows, const WeightRows& kept, const double* now, double* best, const Stream& stream);
 void codes_to_bytes(const float* codes, int64_t count, int8_t* bytes, const Stream& stream);
 void widen(const float* x, int64_t rows, int64_t columns, int64_t stride, float* range, const Stream& stream);
+void take_diagonal(const float* sum, int64_t k, float* out, const Stream& stream);
 void find_not_finite(const float* x, int64_t count, int32_t* flag, const Stream& stream);
 
 }  // namespace cuda

@@ -83,6 +83,11 @@ __global__ void widen_columns(const float* x, int64_t rows, int64_t columns, int
   atomicMax(range + c, most);
 }
 
+__global__ void diagonal(const float* sum, int64_t k, float* out) {
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i < k) out[i] = sum[i * k + i];
+}
+
 unsigned few_blocks(int64_t numbers) {
   const int64_t blocks = (numbers + kThreads - 1) / kThreads;
   return static_cast<unsigned>(blocks < 4096 ? blocks : 4096);
@@ -115,6 +120,10 @@ void codes_to_bytes(const float* codes, int64_t count, int8_t* bytes, const Stre
 void widen(const float* x, int64_t rows, int64_t columns, int64_t stride, float* range, const Stream& stream) {
   const dim3 grid(blocks_for(columns, kThreads), blocks_for(rows, kRowsOfBlock));
   widen_columns<<<grid, kThreads, 0, stream_of(stream)>>>(x, rows, columns, stride, reinterpret_cast<int*>(range));
+}
+
+void take_diagonal(const float* sum, int64_t k, float* out, const Stream& stream) {
+  diagonal<<<blocks_for(k, kThreads), kThreads, 0, stream_of(stream)>>>(sum, k, out);
 }
 
 void find_not_finite(const float* x, int64_t count, int32_t* flag, const Stream& stream) {
