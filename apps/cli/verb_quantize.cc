@@ -48,6 +48,10 @@ void print_report(Session& s, const QuantizeArgs& args, const QuantizeReport& re
   for (const auto& [pass, time] : seconds) s.out.write(fmt::format("{:<20} {:>8}\n", pass, human_seconds(time)));
   if (parts > 0)
     s.out.write(fmt::format("relative output error of a layer: {:.2f} % on average\n", 100 * error / parts));
+  if (report.peak_device_bytes > 0)
+    s.out.write(fmt::format("memory of {}: {} at most\n", report.device, human_bytes(report.peak_device_bytes)));
+  if (report.peak_host_bytes > 0)
+    s.out.write(fmt::format("memory of this machine: {} at most\n", human_bytes(report.peak_host_bytes)));
   s.out.write(fmt::format("{}: {}\n", args.output, change_of_size(report.bytes_before, report.bytes_after)));
 }
 
@@ -59,6 +63,7 @@ int quantize_verb(Session& s, const QuantizeArgs& given) {
   if (!args.layers.empty()) args.options.layers = parse_layers(read_input(args.layers, "--layers"), args.layers);
   args.options.calibration_text = read_input(text, "--calib");
   args.options.threads = thread_count(s.common);
+  args.options.device = s.common.device;
   args.options.tokenizer = s.common.tokenizer;
   Model model = Model::from_pretrained(args.model);
   if (args.dry_run) {
@@ -118,7 +123,7 @@ void add_quantize_verbs(Program* program) {
   QuantizeOptions& o = args->options;
   CLI::App* verb = add_verb(program, &program->root, "quantize", "Quantize", "make a model smaller and faster",
                             "quamba2 quantize mamba2-130m --recipe w8a8 --calib text.txt -o mamba2-130m-w8a8",
-                            kThreads | kTokenizer | kJson);
+                            kDevice | kThreads | kTokenizer | kJson);
   verb->add_option("MODEL", args->model, "model directory, weights file in one, or org/name")->required();
   verb->add_option("-r,--recipe", o.recipe, "how to quantize: see 'quamba2 recipes'")
       ->required()

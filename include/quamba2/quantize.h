@@ -24,7 +24,10 @@ struct QuantizeOptions {
   int group = 0;                         // columns that share a scale in 4-bit weights; 0: the recipe's own choice
   std::vector<std::string> layers = {};  // w4ax: "w4a8", "w4a16" or "w8a8" for every layer
   uint64_t seed = 0;
-  int threads = 0;                     // 0: all that this process may use
+  int threads = 0;  // 0: all that this process may use
+  // Where calibration text is read and weights are rounded: "cpu", or "cuda:0" (cuda:1, ...). What checks that passes keep the
+  // function runs on the CPU.
+  std::string device = "cpu";
   std::string tokenizer = {};          // directory or file; empty: the model's own
   std::string stop_after = {};         // name of a pass: the model stays as that pass leaves it
   std::vector<std::string> skip = {};  // names of passes that are left out (such as keep the function, and gptq)
@@ -54,6 +57,9 @@ struct QuantizeReport {
   std::string model, recipe, preset;
   std::vector<PassReport> passes;
   uint64_t bytes_before = 0, bytes_after = 0;
+  std::string device;              // QuantizeOptions::device
+  uint64_t peak_device_bytes = 0;  // what the job had of a GPU's memory at most; 0 on the CPU
+  uint64_t peak_host_bytes = 0;    // what this process has had in memory at most, mapped files included; 0: not known
 };
 
 // As `Model::save` writes it to quantization.json beside the weights.
@@ -75,9 +81,9 @@ std::vector<IngredientInfo> ingredients();
 // names `where`.
 std::vector<std::string> parse_layers(const std::string& json, const std::string& where);
 
-// Quantizes in place. Throws Error{kUsage} for an unknown recipe (with the nearest known one), calibration text that is
-// missing or too short, or a model that is quantized already; Error{kRuntime} for activations that are not finite,
-// naming layer and tensor.
+// Quantizes in place. Throws Error{kUsage} for an unknown recipe (with the nearest known one) or device, calibration text that
+// is missing or too short, or a model that is quantized already; Error{kResource} for a GPU that cannot be used, has too little
+// memory (before any work is done) or is lost; Error{kRuntime} for activations that are not finite, naming layer and tensor.
 QuantizeReport quantize(Model& model, const QuantizeOptions& options);
 
 // Removes a work directory and what `quantize` left there. Does nothing where there is none.

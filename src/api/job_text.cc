@@ -19,7 +19,8 @@ std::string job_text(const QuantizeOptions& o, const Model& model, bool reads_te
   for (const std::string& name : o.with) out += " +" + name;
   for (const std::string& name : o.without) out += " -" + name;
   out += "\ntext " + fingerprint(reads_text ? o.calibration_text : "") + " " + std::to_string(o.calibration_samples) +
-         " " + std::to_string(o.calibration_window) + " " + std::to_string(o.seed) + "\nskip";
+         " " + std::to_string(o.calibration_window) + " " + std::to_string(o.seed) +
+         (o.device == "cpu" ? "" : " " + o.device) + "\nskip";
   for (const std::string& pass : o.skip) out += " " + pass;
   return out + "\nstop " + o.stop_after + "\n";
 }

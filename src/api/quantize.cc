@@ -6,6 +6,7 @@
 #include "api/job_text.h"
 #include "api/load_model.h"
 #include "api/recipe_choice.h"
+#include "base/memory.h"
 #include "graph/model.h"
 #include "io/part_files.h"
 #include "quamba2/error.h"
@@ -53,7 +54,12 @@ QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
     throw Error(ErrorCode::kUsage, "model is quantized already", model.name(), "its recipe is " + model.recipe(),
                 "quantize the original checkpoint");
   }
+  // A device that cannot be used is told before text is read.
+  const std::shared_ptr<const Backend> host = make_backend("cpu", options.threads);
+  const std::shared_ptr<const Backend> device =
+      options.device == "cpu" ? nullptr : make_backend(options.device, options.threads);
   QuantizeReport report;
+  report.device = options.device;
   report.model = source.name;
   report.recipe = options.recipe;
   report.preset = options.preset;
@@ -68,10 +74,12 @@ QuantizeReport quantize(Model& model, const QuantizeOptions& options) {
         PartFiles(options.work_directory, job_text(options, model, reads_text), options.resume));
     pipeline.store = store.get();
   }
-  Calibration calibration(make_backend("cpu", options.threads), std::move(windows));
+  Calibration calibration(host, std::move(windows), device);
   Artifact artifact = run_recipe(recipe, source, &calibration, pipeline, &report.passes);
   model.data() = assemble(std::move(artifact), source.config, source.directory);
   report.bytes_after = model.weight_bytes();
+  if (device) report.peak_device_bytes = device->device()->peak_bytes();
+  report.peak_host_bytes = peak_memory_bytes();
   model.data().notes["quantization.json"] = to_json(report);
   return report;
 }

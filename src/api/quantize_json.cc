@@ -45,6 +45,9 @@ std::string to_json(const QuantizeReport& report) {
   out.set("preset", report.preset);
   out.set("bytes_before", static_cast<int64_t>(report.bytes_before));
   out.set("bytes_after", static_cast<int64_t>(report.bytes_after));
+  out.set("device", report.device);
+  if (report.peak_device_bytes > 0) out.set("peak_device_bytes", static_cast<int64_t>(report.peak_device_bytes));
+  if (report.peak_host_bytes > 0) out.set("peak_host_bytes", static_cast<int64_t>(report.peak_host_bytes));
   Json passes(Json::Array{});
   for (const PassReport& pass : report.passes) passes.push_back(describe(pass));
   out.set("passes", std::move(passes));

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -75,6 +76,12 @@ void* Arena::take(size_t bytes) {
   void* block = slabs_.back().data + used_;
   used_ += size;
   return block;
+}
+
+uint64_t peak_memory_bytes() {
+  rusage usage = {};
+  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 }  // namespace quamba2

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace quamba2 {
@@ -42,5 +43,8 @@ class Arena {
   std::vector<Slab> slabs_;
   size_t used_ = 0;  // of the last slab
 };
+
+// What this process has had in memory at most, mapped files included; 0 where the system does not tell.
+uint64_t peak_memory_bytes();
 
 }  // namespace quamba2

@@ -124,7 +124,8 @@ void Calibration::run(const Graph& part, int64_t piece, const Tap& tap, const Vi
 
 void Calibration::run(const Graph& part, const Rows& from, int64_t piece, const Tap& tap, const Visit& after) const {
   const auto most = static_cast<int32_t>(piece);
-  Executor executor(part, backend_, {.max_tokens = most, .max_selected = 1, .max_sequences = 1});
+  Executor executor(part, device_ ? device_->shared_backend() : backend_,
+                    {.max_tokens = most, .max_selected = 1, .max_sequences = 1});
   if (tap) executor.set_tap(tap);
   for (size_t w = 0; w < from.size(); ++w) {
     executor.reset_state(0);

@@ -25,83 +25,80 @@ int64_t numbers_of(const State& state) {
 // Rows of an edge as packed floats where kernels read them: the edge itself, or a converted copy.
 class FloatRows {
  public:
-  explicit FloatRows(const Backend& backend) : backend_(backend) {}
+  explicit FloatRows(const Backend& backend) : backend_(backend), stream_(backend.stream()) {}
 
   const float* of(const Operand& values) {
     const TensorView& v = values.values;
     if (v.dtype == DType::kF32 && v.stride[0] == v.dim[1]) return static_cast<const float*>(v.data);
-    const size_t bytes = static_cast<size_t>(v.dim[0]) * static_cast<size_t>(v.dim[1]) * sizeof(float);
-    if (copy_.size() < bytes) copy_ = Storage(backend_.device(), bytes);
+    grow(&copy_, static_cast<size_t>(v.dim[0]) * static_cast<size_t>(v.dim[1]) * sizeof(float));
     ConvertArgs args;
     args.x = args.out = values;
+    // Scales that are constants belong to the graph, and each plan has its own copy of them.
+    if (values.format.levels > 0 && !values.format.dynamic) args.x.scales[0].data = scales_of(values);
     args.out.format = {};
     args.out.scales[0] = {};
     args.out.values.data = copy_.data();
     args.out.values.dtype = DType::kF32;
     args.out.values.stride[0] = v.dim[1];
-    const KernelRows<ConvertArgs> rows = backend_.table().convert;
-    for (int32_t i = 0; i < rows.count; ++i) {
-      if (rows.rows[i].supports(args).refusal) continue;
-      rows.rows[i].run(args, backend_.stream());
-      return static_cast<const float*>(copy_.data());
-    }
-    QUAMBA2_CHECK(false, "the device does not convert this format");
-    return nullptr;
+    run(args);
+    return static_cast<const float*>(copy_.data());
   }
 
  private:
+  void grow(Storage* storage, size_t bytes) const {
+    if (storage->size() < bytes) *storage = Storage(backend_.device(), bytes);
+  }
+  void* scales_of(const Operand& values) {
+    const size_t bytes = static_cast<size_t>(values.scales[0].dim[0]) * sizeof(float);
+    grow(&scales_, bytes);
+    backend_.device()->upload(scales_.data(), values.scales[0].data, bytes);
+    return scales_.data();
+  }
+  void run(const ConvertArgs& args) {
+    const KernelRows<ConvertArgs> rows = backend_.table().convert;
+    for (int32_t i = 0; i < rows.count; ++i) {
+      const Kernel<ConvertArgs>& row = rows.rows[i];
+      if (row.supports(args).refusal) continue;
+      if (row.scratch_bytes) grow(&scratch_, row.scratch_bytes(args, stream_.threads));
+      stream_.scratch = static_cast<char*>(scratch_.data());
+      return row.run(args, stream_);
+    }
+    QUAMBA2_CHECK(false, "the device does not convert this format");
+  }
+
   const Backend& backend_;
-  Storage copy_;
+  Stream stream_;
+  Storage copy_, scales_, scratch_;
 };
 
-// Largest magnitudes of edges and states, kept on the device; percentiles are taken on the host, a window at a time.
-class DeviceObserver {
+// Largest magnitudes of edges and states, kept on the device.
+class DeviceRanges {
  public:
-  DeviceObserver(const Backend& backend, const Graph& part, const Wanted& wanted)
-      : backend_(backend), kernels_(*backend.rounding()), part_(part), percentiles_(part, {{}, {}, wanted.percentiles}) {
-    for (EdgeId e : wanted.edges) edges_[e] = room(part.edges[static_cast<size_t>(e)].columns);
+  DeviceRanges(const Backend& backend, const Graph& part, const Wanted& wanted)
+      : backend_(backend), kernels_(*backend.rounding()), part_(part) {
+    const auto watch = [&](EdgeId e) { edges_[e] = room(part.edges[static_cast<size_t>(e)].columns); };
+    for (EdgeId e : wanted.edges) watch(e);
+    for (const auto& [e, p] : wanted.percentiles) watch(e);
     for (int32_t s : wanted.states) states_[s] = room(numbers_of(part.states[static_cast<size_t>(s)]));
-    for (const auto& [e, p] : wanted.percentiles) rows_[e];
   }
 
   void see(EdgeId edge, const Operand& values) {
-    const TensorView& v = values.values;
-    if (const auto at = edges_.find(edge); at != edges_.end()) {
-      QUAMBA2_CHECK(v.dtype == DType::kF32, "ranges are measured before activations are encoded");
-      kernels_.widen(static_cast<const float*>(v.data), v.dim[0], v.dim[1], v.stride[0],
-                     static_cast<float*>(at->second.data()), backend_.stream());
-    }
-    if (const auto at = rows_.find(edge); at != rows_.end()) {
-      QUAMBA2_CHECK(v.dtype == DType::kF32 && v.stride[0] == v.dim[1], "percentiles are of whole edges");
-      at->second.resize(static_cast<size_t>(v.dim[0]) * static_cast<size_t>(v.dim[1]));
-      backend_.device()->download(at->second.data(), v.data, at->second.size() * sizeof(float));
-    }
+    const auto at = edges_.find(edge);
+    if (at != edges_.end()) widen(values.values, values.values.dim[1], at->second);
   }
   // Of all slots: a shorter window has left what was seen already, and slots without a window have zeros.
   void see_states(const Plan& plan) {
-    for (auto& [s, range] : states_) {
-      const TensorView& v = plan.states[static_cast<size_t>(s)].values;
-      QUAMBA2_CHECK(v.dtype == DType::kF32, "ranges are measured before states are encoded");
-      kernels_.widen(static_cast<const float*>(v.data), v.dim[0], numbers_of(part_.states[static_cast<size_t>(s)]),
-                     v.stride[0], static_cast<float*>(range.data()), backend_.stream());
-    }
-  }
-  // Rows [first, first + count) of the last call are of one window, which may end there.
-  void see_window(int64_t first, int64_t count, bool ends) {
-    for (auto& [edge, rows] : rows_) {
-      const int64_t columns = part_.edges[static_cast<size_t>(edge)].columns;
-      percentiles_.see(edge, rows.data() + first * columns, count);
-    }
-    if (ends && !rows_.empty()) percentiles_.end_window();
+    for (auto& [s, range] : states_)
+      widen(plan.states[static_cast<size_t>(s)].values, numbers_of(part_.states[static_cast<size_t>(s)]), range);
   }
 
-  Ranges finish() {
-    Ranges out = percentiles_.finish();
-    for (auto& [e, range] : edges_) {
+  Ranges finish() const {
+    Ranges out;
+    for (const auto& [e, range] : edges_) {
       out.edges[e] = taken(range);
       check_finite(out.edges[e], part_.edges[static_cast<size_t>(e)].name);
     }
-    for (auto& [s, range] : states_) {
+    for (const auto& [s, range] : states_) {
       out.states[s] = taken(range);
       check_finite(out.states[s], part_.states[static_cast<size_t>(s)].name);
     }
@@ -111,6 +108,11 @@ class DeviceObserver {
  private:
   Storage room(int64_t numbers) const {
     return Storage(backend_.device(), static_cast<size_t>(numbers) * sizeof(float));
+  }
+  void widen(const TensorView& v, int64_t columns, const Storage& range) const {
+    QUAMBA2_CHECK(v.dtype == DType::kF32, "ranges are measured before anything is encoded");
+    kernels_.widen(static_cast<const float*>(v.data), v.dim[0], columns, v.stride[0], static_cast<float*>(range.data()),
+                   backend_.stream());
   }
   std::vector<float> taken(const Storage& range) const {
     std::vector<float> out(range.size() / sizeof(float));
@@ -123,8 +125,6 @@ class DeviceObserver {
   const Graph& part_;
   std::map<EdgeId, Storage> edges_;
   std::map<int32_t, Storage> states_;
-  std::map<EdgeId, std::vector<float>> rows_;  // of the last call, where percentiles are wanted
-  RangeObserver percentiles_;
 };
 
 }  // namespace
@@ -149,7 +149,8 @@ void DeviceCalibration::set_rows(const Rows& rows, int64_t width) {
   width_ = width;
   const size_t bytes = static_cast<size_t>(begin_.back() * width) * sizeof(float);
   if (stream_.size() != bytes) stream_ = Storage(&device(), bytes);
-  for (size_t w = 0; w < rows.size(); ++w) device().upload(row_of(w, 0), rows[w].data(), rows[w].size() * sizeof(float));
+  for (size_t w = 0; w < rows.size(); ++w)
+    device().upload(row_of(w, 0), rows[w].data(), rows[w].size() * sizeof(float));
 }
 
 DeviceCalibration::Rows DeviceCalibration::rows(size_t windows) const {
@@ -176,9 +177,10 @@ std::vector<DeviceCalibration::Piece> DeviceCalibration::pieces_of_call(size_t b
   return out;
 }
 
-void DeviceCalibration::run(const Graph& part, size_t windows, int64_t piece, const Tap& tap, const Visit& after) const {
+void DeviceCalibration::run(const Graph& part, size_t windows, int64_t piece, int64_t tokens, const Tap& tap,
+                            const Visit& after) const {
   windows = std::min(windows, ids_.size());
-  const auto together = static_cast<int64_t>(std::min<size_t>(windows, static_cast<size_t>(kTokens / piece)));
+  const auto together = static_cast<int64_t>(std::min<size_t>(windows, static_cast<size_t>(tokens / piece)));
   Executor executor(part, backend_,
                     {.max_tokens = static_cast<int32_t>(together * piece),
                      .max_selected = 1,
@@ -194,8 +196,8 @@ void DeviceCalibration::run(const Graph& part, size_t windows, int64_t piece, co
       if (poll_) poll_();
       std::vector<Segment> segments;
       for (const Piece& p : pieces) {
-        segments.push_back({static_cast<int32_t>(p.row), static_cast<int32_t>(p.count),
-                            static_cast<int32_t>(p.window - begin)});
+        segments.push_back(
+            {static_cast<int32_t>(p.row), static_cast<int32_t>(p.count), static_cast<int32_t>(p.window - begin)});
         device().copy(executor.part_input() + p.row * width_, row_of(p.window, p.first),
                       static_cast<size_t>(p.count) * row_bytes);
       }
@@ -209,7 +211,7 @@ void DeviceCalibration::run(const Graph& part, size_t windows, int64_t piece, co
 // In place: what a call has read of the stream, no later one reads.
 void DeviceCalibration::advance(const Graph& part) {
   const size_t row_bytes = static_cast<size_t>(width_) * sizeof(float);
-  run(part, ids_.size(), kPiece, {}, [&](Executor& executor, const std::vector<Piece>& pieces) {
+  run(part, ids_.size(), kPiece, kTokens, {}, [&](Executor& executor, const std::vector<Piece>& pieces) {
     const Operand out = executor.output_in_place();
     QUAMBA2_CHECK(out.values.dtype == DType::kF32 && out.values.stride[0] == width_, "the output of a part is f32");
     for (const Piece& p : pieces) {
@@ -226,14 +228,33 @@ void DeviceCalibration::advance(const Graph& part) {
 }
 
 Ranges DeviceCalibration::observe(const Graph& part, const Wanted& wanted) const {
-  DeviceObserver observer(*backend_, part, wanted);
-  const Tap tap = [&](const Edge& edge, const Operand& values) { observer.see(part.find_edge(edge.name), values); };
-  const auto after = [&](Executor& executor, const std::vector<Piece>& pieces) {
-    observer.see_states(executor.plan());
-    for (const Piece& p : pieces) observer.see_window(p.row, p.count, p.last);
+  DeviceRanges ranges(*backend_, part, wanted);
+  const Tap tap = [&](const Edge& edge, const Operand& values) { ranges.see(part.find_edge(edge.name), values); };
+  const auto after = [&](Executor& executor, const std::vector<Piece>&) { ranges.see_states(executor.plan()); };
+  run(part, ids_.size(), wanted.states.empty() ? kPiece : kStatePiece, kTokens, tap, after);
+  Ranges out = ranges.finish();
+  if (!wanted.percentiles.empty()) out.percentiles = percentiles(part, wanted);
+  return out;
+}
+
+// All numbers of a window, sorted by the host: window after window.
+std::map<EdgeId, float> DeviceCalibration::percentiles(const Graph& part, const Wanted& wanted) const {
+  const Wanted these = {{}, {}, wanted.percentiles};
+  RangeObserver observer(part, these);
+  std::vector<float> rows;
+  const Tap tap = [&](const Edge& edge, const Operand& values) {
+    const EdgeId id = part.find_edge(edge.name);
+    if (!observer.wants(id)) return;
+    const TensorView& v = values.values;
+    QUAMBA2_CHECK(v.dtype == DType::kF32 && v.stride[0] == v.dim[1], "percentiles are of whole edges");
+    rows.resize(static_cast<size_t>(v.dim[0]) * static_cast<size_t>(v.dim[1]));
+    device().download(rows.data(), v.data, rows.size() * sizeof(float));
+    observer.see(id, rows.data(), v.dim[0]);
   };
-  run(part, ids_.size(), wanted.states.empty() ? kPiece : kStatePiece, tap, after);
-  return observer.finish();
+  run(part, ids_.size(), kPiece, kPiece, tap, [&](Executor&, const std::vector<Piece>& pieces) {
+    if (pieces[0].last) observer.end_window();
+  });
+  return observer.finish().percentiles;
 }
 
 DeviceHessian DeviceCalibration::hessian(const Graph& part, EdgeId edge) const {
@@ -250,7 +271,7 @@ DeviceHessian DeviceCalibration::hessian(const Graph& part, EdgeId edge) const {
     return out;
   }
   FloatRows floats(*backend_);
-  run(up_to(part, edge), ids_.size(), kPiece, {}, [&](Executor& executor, const std::vector<Piece>&) {
+  run(up_to(part, edge), ids_.size(), kPiece, kTokens, {}, [&](Executor& executor, const std::vector<Piece>&) {
     const Operand values = executor.output_in_place();
     add(floats.of(values), values.values.dim[0]);
   });
@@ -261,7 +282,7 @@ std::vector<float> DeviceCalibration::outputs(const Graph& part, size_t windows)
   const int64_t columns = part.edges[static_cast<size_t>(part.logits)].columns;
   windows = std::min(windows, ids_.size());
   std::vector<float> out(static_cast<size_t>(begin_[windows] * columns));
-  run(part, windows, kPiece, {}, [&](Executor& executor, const std::vector<Piece>& pieces) {
+  run(part, windows, kPiece, kTokens, {}, [&](Executor& executor, const std::vector<Piece>& pieces) {
     const Operand values = executor.output_in_place();
     QUAMBA2_CHECK(values.values.dtype == DType::kF32 && values.values.stride[0] == columns, "the output is f32");
     for (const Piece& p : pieces) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -29,6 +30,7 @@ class DeviceCalibration {
                     std::function<void()> poll);
 
   const Backend& backend() const { return *backend_; }
+  std::shared_ptr<const Backend> shared_backend() const { return backend_; }
   Device& device() const { return *backend_->device(); }
 
   void set_rows(const Rows& rows, int64_t width);
@@ -49,8 +51,9 @@ class DeviceCalibration {
     bool last;
   };
   using Visit = std::function<void(Executor& executor, const std::vector<Piece>& pieces)>;
-  // Reads windows through a part, `piece` tokens of each a call.
-  void run(const Graph& part, size_t windows, int64_t piece, const Tap& tap, const Visit& after) const;
+  // Reads windows through a part, `piece` tokens of each a call and `tokens` in all, or less.
+  void run(const Graph& part, size_t windows, int64_t piece, int64_t tokens, const Tap& tap, const Visit& after) const;
+  std::map<EdgeId, float> percentiles(const Graph& part, const Wanted& wanted) const;
   std::vector<Piece> pieces_of_call(size_t begin, size_t end, int64_t at, int64_t piece) const;
   float* row_of(size_t window, int64_t token) const;
 

@@ -19,11 +19,11 @@ std::string gigabytes(size_t bytes) {
   return out;
 }
 
-void check_room(const Device& device, size_t needed, const std::string& name) {
+void check_room(const Device& device, size_t needed, const std::string& name, const std::string& what) {
   const size_t available = device.free_bytes();
   if (needed <= available) return;
   throw Error(ErrorCode::kResource, "not enough memory on the device", name,
-              gigabytes(needed) + " are needed to round it, " + gigabytes(available) + " are free",
+              gigabytes(needed) + " are needed to " + what + ", " + gigabytes(available) + " are free",
               "end other programs that use it, read fewer --calib-samples, or use --device cpu");
 }
 
@@ -64,8 +64,15 @@ class Factorization {
     f.h = Storage(&device_, static_cast<size_t>(k * k) * sizeof(float));
     f.l = Storage(&device_, static_cast<size_t>(k * k) * sizeof(float));
     const Storage scratch(&device_, kernels_.factor_scratch(k) * sizeof(double));
-    FactorArgs args{k, floats(hessian_.sum), static_cast<const int32_t*>(f.order.data()), mean > 0 ? mean : 1.0, 0,
-                    floats(f.h), floats(f.l), static_cast<int32_t*>(flag_.data()), static_cast<double*>(scratch.data())};
+    FactorArgs args{k,
+                    floats(hessian_.sum),
+                    static_cast<const int32_t*>(f.order.data()),
+                    mean > 0 ? mean : 1.0,
+                    0,
+                    floats(f.h),
+                    floats(f.l),
+                    static_cast<int32_t*>(flag_.data()),
+                    static_cast<double*>(scratch.data())};
     for (f.damp = options.damp; f.damp < 100; f.damp = std::max(f.damp * 10, 1e-4)) {
       args.added = f.damp * mean;
       kernels_.factorize(args, backend_.stream());
@@ -122,7 +129,7 @@ Weight gptq_encode(const std::string& name, const std::vector<int64_t>& shape, c
                    const Backend& backend, const Stream& host, GptqReport* report) {
   QUAMBA2_CHECK(shape.size() == 2 && shape[1] == hessian.size && format.levels > 0, name);
   const int64_t n = shape[0], k = shape[1];
-  check_room(*backend.device(), gptq_bytes(n, k, format, *backend.rounding()) - hessian.sum.size(), name);
+  check_room(*backend.device(), gptq_bytes(n, k, format, *backend.rounding()) - hessian.sum.size(), name, "round it");
   const DeviceFactor factor = Factorization(name, hessian, backend).run(options);
   Weight out = empty_weight(name, shape, format);
   const int64_t chunk = DeviceRows::rows_at_a_time(n, k, format);
@@ -143,11 +150,28 @@ Weight gptq_encode(const std::string& name, const std::vector<int64_t>& shape, c
   return out;
 }
 
+void require_memory(const Graph& model, int64_t tokens, const Backend& backend) {
+  Format format;  // the one that takes most beside the weights: small groups
+  format.storage = DType::kI4;
+  format.levels = 2;
+  format.level[0] = {Grain::kGroup, 128, DType::kF16};
+  size_t most = 0;
+  for (const Node& node : model.nodes) {
+    if (node.op != Op::kLinear) continue;
+    const Tensor& values = model.weights[static_cast<size_t>(node.weights[0])].values;
+    most = std::max(most, gptq_bytes(values.dim(0), values.dim(1), format, *backend.rounding()));
+  }
+  const Weight& table = model.weights[static_cast<size_t>(model.nodes[0].weights[0])];
+  const auto stream = static_cast<size_t>(tokens * table.values.dim(1)) * sizeof(float);
+  check_room(*backend.device(), stream + most, "",
+             "quantize this model (calibration text " + gigabytes(stream) + ", rounding " + gigabytes(most) + ")");
+}
+
 Weight encode_weight(const std::string& name, const std::vector<int64_t>& shape, const std::vector<float>& values,
                      const Format& format, ScaleChoice choice, const Backend& backend, const Stream& host) {
   Weight out = empty_weight(name, shape, format);
   const int64_t n = shape[0], k = shape[1], chunk = DeviceRows::rows_at_a_time(n, k, format);
-  check_room(*backend.device(), DeviceRows::bytes(chunk, k, format, false), name);
+  check_room(*backend.device(), DeviceRows::bytes(chunk, k, format, false), name, "round it");
   DeviceRows rows(backend, chunk, k, format, false);
   for (int64_t begin = 0; begin < n; begin += chunk) {
     rows.load(values.data() + begin * k, std::min(chunk, n - begin));

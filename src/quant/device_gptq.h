@@ -25,4 +25,8 @@ Weight encode_weight(const std::string& name, const std::vector<int64_t>& shape,
 // Bytes of the device that gptq_encode takes at most for a weight of this shape, its Hessian included.
 size_t gptq_bytes(int64_t rows, int64_t columns, const Format& format, const RoundingKernels& kernels);
 
+// Throws Error{kResource} where quantizing a model with `tokens` of calibration text needs more of the device than is free:
+// before any work is done.
+void require_memory(const Graph& model, int64_t tokens, const Backend& backend);
+
 }  // namespace quamba2

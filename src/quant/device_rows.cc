@@ -27,7 +27,8 @@ int64_t groups_of(int64_t columns, const Format& format) {
 
 int64_t DeviceRows::rows_at_a_time(int64_t rows, int64_t columns, const Format& format) {
   const int64_t groups = groups_of(columns, format);
-  const int64_t most = std::min(kNumbers / std::max<int64_t>(columns, 1), kEquations / std::max<int64_t>(groups * groups, 1));
+  const int64_t most =
+      std::min(kNumbers / std::max<int64_t>(columns, 1), kEquations / std::max<int64_t>(groups * groups, 1));
   return std::clamp<int64_t>(most, 1, std::max<int64_t>(rows, 1));
 }
 
@@ -55,8 +56,8 @@ DeviceRows::DeviceRows(const Backend& backend, int64_t rows, int64_t columns, co
   for (Storage* s : {&w_, &codes_, &q_}) *s = room(numbers);
   scales_ = room(rows * groups_), row_scales_ = room(rows);
   bytes_ = Storage(&device_, static_cast<size_t>(numbers));
-  rows_ = {rows, columns, group_, groups_, format, floats(w_), floats(codes_), floats(q_), floats(scales_),
-           floats(row_scales_)};
+  rows_ = {rows,       columns,        group_,     groups_,         format,
+           floats(w_), floats(codes_), floats(q_), floats(scales_), floats(row_scales_)};
   if (!gptq) return;
   for (Storage* s : {&kept_codes_, &kept_q_, &left_, &gradient_, &wanted_}) *s = room(numbers);
   kept_scales_ = room(rows * groups_), kept_row_scales_ = room(rows);
@@ -119,9 +120,10 @@ void DeviceRows::gptq_round(const DeviceFactor& factor) {
   for (int64_t begin = 0; begin < columns_; begin += kRoundingBlock) {
     const int64_t end = std::min(columns_, begin + kRoundingBlock);
     kernels_.round_block({rows_, begin, end, order, floats(factor.l), floats(left_), floats(block_)}, stream_);
-    kernels_.multiply({rows_.rows, columns_ - end, end - begin, floats(block_), floats(factor.l) + end * columns_ + begin,
-                       floats(left_) + end, kRoundingBlock, columns_, columns_, true},
-                      stream_);
+    kernels_.multiply(
+        {rows_.rows, columns_ - end, end - begin, floats(block_), floats(factor.l) + end * columns_ + begin,
+         floats(left_) + end, kRoundingBlock, columns_, columns_, true},
+        stream_);
   }
   device_.check_launch("GPTQ");
 }
@@ -131,8 +133,8 @@ void DeviceRows::fit_scales(const DeviceFactor& factor) {
   NormalArgs args{rows_, 0, floats(left_), floats(wanted_), doubles(a_), doubles(b_)};
   for (args.index = 0; args.index < groups_; ++args.index) {
     const int64_t begin = args.index * group_, end = std::min(columns_, begin + group_);
-    kernels_.multiply({rows_.rows, end, end - begin, rows_.codes + begin, floats(factor.h) + begin, floats(left_), columns_,
-                       columns_, columns_, false},
+    kernels_.multiply({rows_.rows, end, end - begin, rows_.codes + begin, floats(factor.h) + begin, floats(left_),
+                       columns_, columns_, columns_, false},
                       stream_);
     kernels_.normal_row(args, stream_);
   }
@@ -148,8 +150,8 @@ void DeviceRows::descend(const DeviceFactor& factor) {
       const int64_t end = std::min(columns_, begin + kRoundingBlock);
       kernels_.descend_block({rows_, begin, end, h, gradient, floats(block_)}, stream_);
       // h is symmetric: its columns [begin, end) are what these rows of it would be.
-      ProductArgs product{rows_.rows, begin, end - begin, floats(block_), h + begin, gradient, kRoundingBlock, columns_,
-                          columns_, true};
+      ProductArgs product{rows_.rows, begin,          end - begin, floats(block_), h + begin,
+                          gradient,   kRoundingBlock, columns_,    columns_,       true};
       kernels_.multiply(product, stream_);
       product.n = columns_ - end, product.b = h + end * columns_ + begin, product.c = gradient + end;
       kernels_.multiply(product, stream_);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "graph/part.h"
 #include "quamba2/error.h"
+#include "quant/device_gptq.h"
 #include "quant/edit.h"
 #include "quant/roles.h"
 #include "quant/run_pass.h"
@@ -108,6 +109,8 @@ class Run {
 
   Artifact all() {
     const Graph& graph = source_.graph;
+    if (const DeviceCalibration* device = calibration_->device())
+      require_memory(graph, calibration_->tokens(), device->backend());
     if (!calibration_->empty()) calibration_->start(graph.weights[static_cast<size_t>(graph.nodes[0].weights[0])]);
     Artifact out;
     const int64_t parts = part_count(source_.n_layer);

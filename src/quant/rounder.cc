@@ -26,8 +26,9 @@ Weight Rounder::to_nearest(const Weight& weight, const Format& format, ScaleChoi
   const Stream host = calibration_.backend().stream();
   const std::vector<int64_t>& shape = weight.values.shape();
   const DeviceCalibration* device = calibration_.device();
-  Weight out = device ? encode_weight(weight.name, shape, decode_weight(weight), format, choice, device->backend(), host)
-                      : encode_weight(weight.name, shape, decode_weight(weight), format, choice, host);
+  Weight out = device
+                   ? encode_weight(weight.name, shape, decode_weight(weight), format, choice, device->backend(), host)
+                   : encode_weight(weight.name, shape, decode_weight(weight), format, choice, host);
   out.axes = weight.axes;
   return out;
 }

@@ -43,6 +43,8 @@ QuantizeOptions options_of(const nb::dict& from) {
       set_option(&o.seed, name, value);
     else if (name == "threads")
       set_option(&o.threads, name, value);
+    else if (name == "device")
+      set_option(&o.device, name, value);
     else if (name == "tokenizer")
       set_option(&o.tokenizer, name, value);
     else if (name == "work_directory")

@@ -10,7 +10,8 @@ namespace {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(DeviceApi& api, int index, ChooseTable choose, CompileSteps compile_steps, const RoundingKernels* rounding)
+  CudaBackend(DeviceApi& api, int index, ChooseTable choose, CompileSteps compile_steps,
+              const RoundingKernels* rounding)
       : device_(std::make_unique<CudaDevice>(api, index)),
         table_(choose(device_->spec())),
         compile_(compile_steps),

@@ -19,7 +19,7 @@ using ChooseTable = const KernelTable& (*)(const DeviceSpec& spec);
 using CompileSteps = std::unique_ptr<Program> (*)(ProgramSteps steps, Device& device, const DeviceSpec& spec,
                                                   void* stream);
 // On any runtime, for tests; `compile` and `rounding` may be null.
-std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose, CompileSteps compile = nullptr,
-                                           const RoundingKernels* rounding = nullptr);
+std::shared_ptr<Backend> make_cuda_backend(DeviceApi& api, int index, ChooseTable choose,
+                                           CompileSteps compile = nullptr, const RoundingKernels* rounding = nullptr);
 
 }  // namespace quamba2

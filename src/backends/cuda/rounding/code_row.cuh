@@ -29,7 +29,8 @@ __device__ __forceinline__ float rounded_scale(DType type, float scale) {
     v = __bfloat162float(__ushort_as_bfloat16(near));
     if (v < magnitude) v = __bfloat162float(__ushort_as_bfloat16(static_cast<unsigned short>(near + 1)));
   } else {
-    v = __half2float(__ushort_as_half(min(__half_as_ushort(__float2half_rn(magnitude)), static_cast<unsigned short>(0x7bff))));
+    v = __half2float(
+        __ushort_as_half(min(__half_as_ushort(__float2half_rn(magnitude)), static_cast<unsigned short>(0x7bff))));
   }
   return scale < 0 ? -v : v;
 }

@@ -24,8 +24,8 @@ __device__ __forceinline__ Column column_of(const WeightRows& rows, int64_t r, i
   return {scale, inverse_of(scale)};
 }
 
-__global__ void __launch_bounds__(kThreads) round_columns(const __grid_constant__ BlockArgs p,
-                                                          const __grid_constant__ CodeRange c) {
+__global__ void __launch_bounds__(kThreads)
+    round_columns(const __grid_constant__ BlockArgs p, const __grid_constant__ CodeRange c) {
   extern __shared__ float u[];  // the block of l^T on the diagonal
   const WeightRows& rows = p.rows;
   const int n = static_cast<int>(p.end - p.begin), lane = static_cast<int>(threadIdx.x) % 32;
@@ -76,8 +76,8 @@ __global__ void __launch_bounds__(kThreads) round_columns(const __grid_constant_
 }
 
 // Moving q_j by d changes the loss by d (d h_jj - 2 g_j): the best q_j is q_j + g_j / h_jj.
-__global__ void __launch_bounds__(kThreads) descend_columns(const __grid_constant__ DescentArgs p,
-                                                            const __grid_constant__ CodeRange c) {
+__global__ void __launch_bounds__(kThreads)
+    descend_columns(const __grid_constant__ DescentArgs p, const __grid_constant__ CodeRange c) {
   extern __shared__ float h[];  // the block of h on the diagonal
   const WeightRows& rows = p.rows;
   const int n = static_cast<int>(p.end - p.begin), lane = static_cast<int>(threadIdx.x) % 32;

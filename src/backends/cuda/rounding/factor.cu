@@ -26,8 +26,8 @@ __global__ void damp(const __grid_constant__ FactorArgs p) {
 }
 
 // The block [n, n] at `a` becomes its Cholesky factor, and `inverse` [kBlock, kBlock] that one's inverse.
-__global__ void __launch_bounds__(kThreads) factor_block(double* a, int64_t stride, int n, double* inverse,
-                                                         int32_t* failed) {
+__global__ void __launch_bounds__(kThreads)
+    factor_block(double* a, int64_t stride, int n, double* inverse, int32_t* failed) {
   extern __shared__ double shared[];
   double *c = shared, *x = shared + kBlock * kSharedStride;
   const int t = static_cast<int>(threadIdx.x);
@@ -94,8 +94,8 @@ void factor_columns(const FactorArgs& p, double* inverses, const Stream& stream)
     factor_block<<<1, kThreads, kShared, cuda_stream>>>(diagonal, p.k, static_cast<int>(n), inverse, p.failed);
     double* panel = diagonal + n * p.k;
     // In place: a block of the product has all columns of its rows.
-    run_product<double, Lies::kByRow, Lies::kByRow, Ends::kStore>(
-        {left, n, n, panel, inverse, panel, p.k, kBlock, p.k}, stream);
+    run_product<double, Lies::kByRow, Lies::kByRow, Ends::kStore>({left, n, n, panel, inverse, panel, p.k, kBlock, p.k},
+                                                                  stream);
     run_lower_product<double, Lies::kByRow, Lies::kByRow, Ends::kSubtract>(
         {left, left, n, panel, panel, panel + n, p.k, p.k, p.k}, stream);
   }
@@ -128,9 +128,7 @@ __global__ void clear_above(double* a, int64_t k) {
 }  // namespace
 
 // The matrix, inverses of its diagonal blocks, and a row of blocks.
-size_t factor_scratch(int64_t k) {
-  return static_cast<size_t>(k * k + blocks_of(k) * kBlock * kBlock + kBlock * k);
-}
+size_t factor_scratch(int64_t k) { return static_cast<size_t>(k * k + blocks_of(k) * kBlock * kBlock + kBlock * k); }
 
 void factorize(const FactorArgs& p, const Stream& stream) {
   const auto cuda_stream = static_cast<cudaStream_t>(stream.device);

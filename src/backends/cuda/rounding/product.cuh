@@ -66,7 +66,8 @@ struct OperandTile {
     for (int f = 0; f < kFours; ++f) {
       const int at = static_cast<int>(threadIdx.x) + f * kProductThreads;
       if constexpr (kLies == Lies::kByRow) {
-        load_four(held[f], base, row0 + at / (kDepth / 4), depth0 + at % (kDepth / 4) * 4, rows, depth, stride, aligned);
+        load_four(held[f], base, row0 + at / (kDepth / 4), depth0 + at % (kDepth / 4) * 4, rows, depth, stride,
+                  aligned);
       } else {
         load_four(held[f], base, depth0 + at / (kTile / 4), row0 + at % (kTile / 4) * 4, depth, rows, stride, aligned);
       }
@@ -96,10 +97,10 @@ __device__ __forceinline__ void end_product(T* at, T value) {
   if constexpr (kEnds == Ends::kSubtract) *at -= value;
 }
 
-// A thread has squares of 4 x 4: rows 4 ty + 64 i of the tile by columns 4 tx + 64 j, so that lanes read shared memory side
+// `end` is called for each number (row, column) of the result. A thread has squares of 4 x 4: rows 4 ty + 64 i of the tile by columns 4 tx + 64 j, so that lanes read shared memory side
 // by side.
-template <class T, Lies kA, Lies kB, Ends kEnds>
-__device__ void product_tile(const ProductOf<T>& p, int64_t m0, int64_t n0) {
+template <class T, Lies kA, Lies kB, class End>
+__device__ void product_tile(const ProductOf<T>& p, int64_t m0, int64_t n0, End end) {
   using ATile = OperandTile<T, kA>;
   using BTile = OperandTile<T, kB>;
   constexpr int kSquares = ATile::kTile / 64, kStride = ATile::kStride;
@@ -153,7 +154,7 @@ __device__ void product_tile(const ProductOf<T>& p, int64_t m0, int64_t n0) {
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
           const int64_t column = n0 + tx * 4 + sj * 64 + j;
-          if (column < p.n) end_product<T, kEnds>(p.c + row * p.ldc + column, sum[si][sj][i][j]);
+          if (column < p.n) end(row, column, sum[si][sj][i][j]);
         }
     }
 }
@@ -161,7 +162,9 @@ __device__ void product_tile(const ProductOf<T>& p, int64_t m0, int64_t n0) {
 // Neighbouring blocks have the same columns of b.
 template <class T, Lies kA, Lies kB, Ends kEnds>
 __global__ void __launch_bounds__(kProductThreads) product(const __grid_constant__ ProductOf<T> p) {
-  product_tile<T, kA, kB, kEnds>(p, int64_t{blockIdx.x} * kProductTile<T>, int64_t{blockIdx.y} * kProductTile<T>);
+  product_tile<T, kA, kB>(
+      p, int64_t{blockIdx.x} * kProductTile<T>, int64_t{blockIdx.y} * kProductTile<T>,
+      [&](int64_t row, int64_t column, T v) { end_product<T, kEnds>(p.c + row * p.ldc + column, v); });
 }
 
 // Tiles on and below the diagonal of a square result.
@@ -171,7 +174,9 @@ __global__ void __launch_bounds__(kProductThreads) lower_product(const __grid_co
   auto i = static_cast<int64_t>((sqrtf(8.0f * static_cast<float>(blockIdx.x) + 1.0f) - 1.0f) * 0.5f);
   while (i * (i + 1) / 2 > blockIdx.x) --i;
   while ((i + 1) * (i + 2) / 2 <= blockIdx.x) ++i;
-  product_tile<T, kA, kB, kEnds>(p, i * kProductTile<T>, (blockIdx.x - i * (i + 1) / 2) * kProductTile<T>);
+  product_tile<T, kA, kB>(
+      p, i * kProductTile<T>, (blockIdx.x - i * (i + 1) / 2) * kProductTile<T>,
+      [&](int64_t row, int64_t column, T v) { end_product<T, kEnds>(p.c + row * p.ldc + column, v); });
 }
 
 template <class T>
@@ -191,7 +196,7 @@ void run_lower_product(const ProductOf<T>& p, const Stream& stream) {
   if (p.m == 0) return;
   const unsigned tiles = product_tiles<T>(p.m);
   lower_product<T, kA, kB, kEnds>
-      <<<tiles * (tiles + 1) / 2, kProductThreads, 0, static_cast<cudaStream_t>(stream.device)>>>(p);
+      <<<tiles*(tiles + 1) / 2, kProductThreads, 0, static_cast<cudaStream_t>(stream.device)>>>(p);
 }
 
 }  // namespace quamba2::cuda

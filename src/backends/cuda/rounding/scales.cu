@@ -99,8 +99,9 @@ void fill(const WeightRows& p, const Stream& stream) {
     part.codes += first * p.columns, part.q += first * p.columns;
     part.scales += first * p.groups;
     if (part.row_scales) part.row_scales += first;
-    fill_rows<kFrom><<<dim3(blocks_for(p.columns, kThreads), static_cast<unsigned>(part.rows)), kThreads, 0,
-                       stream_of(stream)>>>(part, code_range(p.format));
+    fill_rows<kFrom>
+        <<<dim3(blocks_for(p.columns, kThreads), static_cast<unsigned>(part.rows)), kThreads, 0, stream_of(stream)>>>(
+            part, code_range(p.format));
   }
 }
 
@@ -203,8 +204,8 @@ __global__ void __launch_bounds__(kSolvers) fit(const __grid_constant__ NormalAr
 }  // namespace
 
 void choose_scales(const WeightRows& rows, bool least_squares, const Stream& stream) {
-  choose<<<blocks_for(rows.rows * rows.groups, kWarps), kThreads, 0, stream_of(stream)>>>(
-      rows, code_range(rows.format), least_squares);
+  choose<<<blocks_for(rows.rows * rows.groups, kWarps), kThreads, 0, stream_of(stream)>>>(rows, code_range(rows.format),
+                                                                                          least_squares);
   if (rows.format.levels == 2) scale_rows<<<blocks_for(rows.rows, kThreads), kThreads, 0, stream_of(stream)>>>(rows);
 }
 

@@ -31,8 +31,8 @@ __global__ void find(const float* x, int64_t numbers, int32_t* flag) {
 }
 
 // A block a row.
-__global__ void __launch_bounds__(kThreads) row_losses(const __grid_constant__ WeightRows p, const float* gradient,
-                                                       double* losses) {
+__global__ void __launch_bounds__(kThreads)
+    row_losses(const __grid_constant__ WeightRows p, const float* gradient, double* losses) {
   __shared__ double shared[kThreads];
   const int64_t row = int64_t{blockIdx.x} * p.columns;
   double sum = 0;
@@ -57,9 +57,9 @@ __device__ void copy_row(const WeightRows& from, const WeightRows& to, int64_t r
   if (threadIdx.x == 0 && from.format.levels == 2) to.row_scales[r] = from.row_scales[r];
 }
 
-__global__ void __launch_bounds__(kThreads) keep(const __grid_constant__ WeightRows rows,
-                                                 const __grid_constant__ WeightRows kept, const double* now,
-                                                 double* best) {
+__global__ void __launch_bounds__(kThreads)
+    keep(const __grid_constant__ WeightRows rows, const __grid_constant__ WeightRows kept, const double* now,
+         double* best) {
   const int64_t r = blockIdx.x;
   const bool better = now[r] < best[r];
   __syncthreads();
@@ -109,7 +109,8 @@ void losses(const WeightRows& rows, const float* gradient, double* losses, const
   row_losses<<<static_cast<unsigned>(rows.rows), kThreads, 0, stream_of(stream)>>>(rows, gradient, losses);
 }
 
-void keep_better(const WeightRows& rows, const WeightRows& kept, const double* now, double* best, const Stream& stream) {
+void keep_better(const WeightRows& rows, const WeightRows& kept, const double* now, double* best,
+                 const Stream& stream) {
   keep<<<static_cast<unsigned>(rows.rows), kThreads, 0, stream_of(stream)>>>(rows, kept, now, best);
 }
 
