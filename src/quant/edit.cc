@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quant/edit.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "quamba2/error.h"
+#include "quant/for_rows.h"
 #include "quant/roles.h"
 
 namespace quamba2 {
@@ -14,21 +17,44 @@ void set_floats(Weight* weight, const std::vector<float>& values) {
   *weight = std::move(out);
 }
 
-void change_lines(Weight* weight, size_t dimension, const std::function<void(std::vector<double>& line)>& change) {
+namespace {
+
+constexpr size_t kTogether = 16;  // neighbouring lines down columns, which share the memory that is fetched for one
+
+// Lines [first, first + count) of those that begin side by side at `base`, their numbers `inner` apart.
+void change_neighbours(float* base, size_t first, size_t count, size_t length, size_t inner,
+                       const std::function<void(std::vector<double>& line)>& change) {
+  std::vector<std::vector<double>> lines(count, std::vector<double>(length));
+  for (size_t k = 0; k < length; ++k) {
+    for (size_t i = 0; i < count; ++i) lines[i][k] = base[k * inner + first + i];
+  }
+  for (std::vector<double>& line : lines) change(line);
+  for (size_t k = 0; k < length; ++k) {
+    for (size_t i = 0; i < count; ++i) base[k * inner + first + i] = static_cast<float>(lines[i][k]);
+  }
+}
+
+}  // namespace
+
+void change_lines(Weight* weight, size_t dimension, const std::function<void(std::vector<double>& line)>& change,
+                  const Stream* stream) {
   std::vector<float> values = decode_weight(*weight);
   const std::vector<int64_t>& shape = weight->values.shape();
   const auto length = static_cast<size_t>(shape[dimension]);
   size_t inner = 1;
   for (size_t d = dimension + 1; d < shape.size(); ++d) inner *= static_cast<size_t>(shape[d]);
   const size_t outer = length == 0 ? 0 : values.size() / (length * inner);
-  std::vector<double> line(length);
-  for (size_t o = 0; o < outer; ++o) {
-    for (size_t i = 0; i < inner; ++i) {
-      float* at = values.data() + o * length * inner + i;
-      for (size_t k = 0; k < length; ++k) line[k] = at[k * inner];
-      change(line);
-      for (size_t k = 0; k < length; ++k) at[k * inner] = static_cast<float>(line[k]);
-    }
+  const size_t blocks = (inner + kTogether - 1) / kTogether;
+  const auto work = [&](int64_t item) {
+    const size_t o = static_cast<size_t>(item) / blocks, first = static_cast<size_t>(item) % blocks * kTogether;
+    change_neighbours(values.data() + o * length * inner, first, std::min(kTogether, inner - first), length, inner,
+                      change);
+  };
+  const auto items = static_cast<int64_t>(outer * blocks);
+  if (stream) {
+    for_rows(*stream, items, work);
+  } else {
+    for (int64_t i = 0; i < items; ++i) work(i);
   }
   set_floats(weight, values);
 }

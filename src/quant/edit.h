@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/kernel.h"
 #include "graph/graph.h"
 
 namespace quamba2 {
@@ -14,8 +15,9 @@ namespace quamba2 {
 void set_floats(Weight* weight, const std::vector<float>& values);
 
 // Runs `change(line)` on every line of the weight along `dimension` (0: down a column, 1: along a row), of as many
-// numbers as that dimension has.
-void change_lines(Weight* weight, size_t dimension, const std::function<void(std::vector<double>& line)>& change);
+// numbers as that dimension has. Lines are split over the threads of `stream`, where one is given.
+void change_lines(Weight* weight, size_t dimension, const std::function<void(std::vector<double>& line)>& change,
+                  const Stream* stream = nullptr);
 
 // Reorders every run of `space` in all weights of the graph: position i takes what was at order[i]. Throws
 // Error{kUsage} where a part of the space has been rotated.

@@ -15,9 +15,11 @@ void rotate(QuantPart& part, PassContext& context) {
   QUAMBA2_CHECK(out_proj != kNone, part.name());
   Weight& weight = part.graph.weights[static_cast<size_t>(part.graph.nodes[static_cast<size_t>(out_proj)].weights[0])];
   const int64_t width = weight.values.dim(1);
-  change_lines(&weight, 1, [](std::vector<double>& line) {
-    hadamard_transform(line.data(), static_cast<int64_t>(line.size()), false);
-  });
+  const Stream stream = context.calibration.backend().stream();
+  change_lines(
+      &weight, 1,
+      [](std::vector<double>& line) { hadamard_transform(line.data(), static_cast<int64_t>(line.size()), false); },
+      &stream);
   weight.axes[1] = {{Space::kRotated, width}};
   insert_inner_rotation(&part.graph);
   part.transforms.inner = true;

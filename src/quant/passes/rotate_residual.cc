@@ -37,6 +37,7 @@ void turn_head(Graph* graph) {
 void rotate(QuantPart& part, PassContext& context) {
   if (!context.calibration.rotated()) context.calibration.rotate();
   if (part.head && part.tied) turn_head(&part.graph);
+  const Stream stream = context.calibration.backend().stream();
   int sides = 0;
   for (size_t w = 0; w < part.graph.weights.size(); ++w) {
     Weight& weight = part.graph.weights[w];
@@ -47,9 +48,10 @@ void rotate(QuantPart& part, PassContext& context) {
         QUAMBA2_CHECK(std::all_of(ones.begin(), ones.end(), [](float v) { return v == 1.0f; }), weight.name);
         continue;
       }
-      change_lines(&weight, d, [](std::vector<double>& line) {
-        hadamard_transform(line.data(), static_cast<int64_t>(line.size()), false);
-      });
+      change_lines(
+          &weight, d,
+          [](std::vector<double>& line) { hadamard_transform(line.data(), static_cast<int64_t>(line.size()), false); },
+          &stream);
       ++sides;
     }
   }
