@@ -9,8 +9,10 @@
 #include <sstream>
 
 #include "api/load_model.h"
-#include "arch/random_weights.h"
 #include "backend/executor.h"
+#include "backends/cuda/cuda_backend.h"
+#include "backends/cuda/runtime_api.h"
+#include "backends/cuda/table.h"
 #include "base/file.h"
 #include "quamba2/tokenizer.h"
 #include "quant/pipeline.h"
@@ -18,6 +20,7 @@
 #include "support/cuda_device.h"
 #include "support/model_runs.h"
 #include "support/paths.h"
+#include "support/shape_model.h"
 
 namespace quamba2 {
 namespace {
@@ -26,6 +29,7 @@ using testing::cuda_backend;
 using testing::mean_kl;
 using testing::random_ids;
 using testing::run_model;
+using testing::shape_model;
 
 const char* const kModels[] = {"mamba1-pickle",      "mamba1-layernorm-fp16", "mamba2-hf",   "mamba2-groups2-bf16",
                                "mamba2-groups4-odd", "mamba2-dssm-nonorm",    "falcon-mamba"};
@@ -151,38 +155,35 @@ INSTANTIATE_TEST_SUITE_P(All, CudaModels,
                            return name;
                          });
 
-// Two layers of random weights in the shapes of published models, with few words.
-ModelData random_weights(const std::string& shape, const std::string& recipe) {
-  constexpr int64_t kWords = 512;
-  RandomModel random = random_model(shape, 2);
-  random.config.set("vocab_size", kWords);
-  Artifact artifact;
-  for (size_t i = 0; i < random.tensors.size(); ++i) {
-    RandomTensor& t = random.tensors[i];
-    if (t.shape.size() == 2 && t.shape[0] > 50000) t.shape[0] = kWords;
-    std::vector<float> values(static_cast<size_t>(t.elements()));
-    draw_elements(t, 1, i, 0, values);
-    Weight& weight = artifact.weights[t.name];
-    weight.name = t.name;
-    weight.values = Tensor(DType::kF32, t.shape);
-    std::copy(values.begin(), values.end(), weight.values.as<float>());
-  }
-  const ModelData source = assemble(std::move(artifact), random.config, "");
-  Calibration calibration(make_cpu_backend(0), {random_ids(64, kWords, 1), random_ids(64, kWords, 2)});
-  return assemble(run_recipe(find_recipe(recipe).make({}, source), source, &calibration, {"", {"gptq"}}), source.config,
-                  "");
-}
-
 TEST(CudaModelShapes, OfPublishedModelsAgreeWithTheCpu) {
-  for (const char* shape : {"mamba2-130m", "mamba2-370m", "mamba2-780m", "mamba2-2.7b"}) {
+  for (const char* shape :
+       {"mamba2-130m", "mamba2-370m", "mamba2-780m", "mamba2-2.7b", "mamba-130m", "mamba-370m", "mamba-2.8b"}) {
     for (const char* recipe : {"w4a8", "w4a16", "w8a8"}) {
-      const ModelData m = random_weights(shape, recipe);
+      const ModelData m = shape_model(shape, recipe);
       const std::vector<float> cpu = run_model(m, make_cpu_backend(0)), gpu = run_model(m, cuda_backend());
       const std::vector<float> scalar = run_model(m, make_cpu_backend(0, cpu_table("scalar")));
       const double kl = mean_kl(cpu, gpu, rows_of(m)), own = mean_kl(cpu, scalar, rows_of(m));
       std::printf("  %s %s: mean KL %.3g, of the CPU's own levels %.3g\n", shape, recipe, kl, own);
       EXPECT_LE(kl, limit(own)) << shape << " " << recipe;
       EXPECT_EQ(run_model(m, cuda_backend()), gpu) << shape << " " << recipe << ": another run, other bits";
+    }
+  }
+}
+
+// Mamba1 decodes in fewer kernels than a plan has steps (backends/cuda/step_compile.h), which give the same bits.
+TEST(CudaModelShapes, StepsTogetherGiveTheBitsOfStepsAlone) {
+  const auto choose = [](const DeviceSpec& spec) -> const KernelTable& { return cuda_table(spec.architecture); };
+  const std::shared_ptr<Backend> alone = make_cuda_backend(runtime_api(), 0, choose, nullptr);
+  for (const char* shape : {"mamba-130m", "mamba-370m", "mamba-790m", "mamba-1.4b", "mamba-2.8b"}) {
+    for (const char* recipe : {"w4a8", "w8a8"}) {
+      for (const bool f16_state : {true, false}) {
+        RecipeOptions options;
+        options.ingredients.f16_state = f16_state;
+        const ModelData m = shape_model(shape, recipe, options);
+        const std::vector<float> steps = run_model(m, alone), together = run_model(m, cuda_backend());
+        EXPECT_EQ(steps, together) << shape << " " << recipe << ", f16 states: " << f16_state << ", mean KL "
+                                   << mean_kl(steps, together, rows_of(m));
+      }
     }
   }
 }

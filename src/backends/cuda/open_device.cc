@@ -2,6 +2,7 @@
 // In builds with CUDA.
 #include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/runtime_api.h"
+#include "backends/cuda/step_compile.h"
 #include "backends/cuda/table.h"
 #include "backends/cuda/token_compile.h"
 #include "quamba2/error.h"
@@ -20,10 +21,15 @@ const KernelTable& choose_table(const DeviceSpec& spec) {
                                       ", or use --device cpu");
 }
 
+std::unique_ptr<Program> compile_program(ProgramSteps steps, Device& device, const DeviceSpec& spec, void* stream) {
+  auto program = compile_token_program(steps, device, spec, stream);
+  return program ? std::move(program) : compile_step_program(steps, device, spec, stream);
+}
+
 }  // namespace
 
 std::shared_ptr<Backend> make_cuda_backend(int index) {
-  return make_cuda_backend(runtime_api(), index, choose_table, compile_token_program);
+  return make_cuda_backend(runtime_api(), index, choose_table, compile_program);
 }
 
 }  // namespace quamba2
