@@ -35,6 +35,50 @@ __device__ __forceinline__ float selective_delta(const SelectiveScan& s, int64_t
   return softplus(input_number<kInputs>(s.dt, token, e) + (s.dt_bias != nullptr ? s.dt_bias[e] : 0.0f));
 }
 
+// What a thread reads of its channel, token after token: scales and the bias stay in registers, so that a store between two
+// tokens does not make them be read again.
+template <ScanInputs kInputs>
+struct ChannelInputs {
+  const SelectiveScan& s;
+  int e;
+  float x_scale = 1, dt_scale = 1, bias = 0;
+
+  __device__ __forceinline__ ChannelInputs(const SelectiveScan& scan, int channel) : s(scan), e(channel) {
+    if constexpr (kInputs == ScanInputs::kCodes) {
+      x_scale = static_cast<const float*>(s.x.scales)[e], dt_scale = static_cast<const float*>(s.dt.scales)[e];
+    }
+    if (s.dt_bias != nullptr) bias = s.dt_bias[e];
+  }
+  __device__ __forceinline__ float number(const Numbers& x, float scale, int64_t token) const {
+    if constexpr (kInputs == ScanInputs::kCodes)
+      return static_cast<float>(static_cast<const int8_t*>(x.data)[token * x.stride + e]) * scale;
+    return input_number<kInputs>(x, token, e);
+  }
+  __device__ __forceinline__ float x(int64_t token) const { return number(s.x, x_scale, token); }
+  __device__ __forceinline__ float delta(int64_t token) const { return softplus(number(s.dt, dt_scale, token) + bias); }
+};
+
+// 2^v in one instruction; what is below 2^-126 is zero.
+__device__ __forceinline__ float power_of_two(float v) {
+  float r;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(v));
+  return r;
+}
+
+// The logarithms of a channel's sixteen rates, which may lie at 16 bytes.
+__device__ __forceinline__ void load_sixteen(const float* from, float (&to)[16]) {
+  if (reinterpret_cast<uint64_t>(from) % 16 == 0) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float4 v = reinterpret_cast<const float4*>(from)[i];
+      to[4 * i] = v.x, to[4 * i + 1] = v.y, to[4 * i + 2] = v.z, to[4 * i + 3] = v.w;
+    }
+    return;
+  }
+#pragma unroll
+  for (int n = 0; n < 16; ++n) to[n] = from[n];
+}
+
 // A channel of 16 states under one dynamic scale, as encode_channel does it, in registers.
 __device__ __forceinline__ void store_sixteen(const HeadState& stored, int e, const float (&state)[16]) {
   float largest = 0;

@@ -38,7 +38,7 @@ __device__ __forceinline__ ChunkPlace chunk_place(const SelectiveScan& s, int in
   return {{}, 0, 0, false};
 }
 
-struct ChunkInputs {
+struct alignas(16) ChunkInputs {
   float b[kChunk][kStates], c[kChunk][kStates];
 };
 __device__ __forceinline__ void stage(const SelectiveScan& s, const ChunkPlace& chunk, bool with_c, ChunkInputs* to) {
@@ -51,8 +51,18 @@ __device__ __forceinline__ void stage(const SelectiveScan& s, const ChunkPlace& 
 
 // Exponents to the base 2 of one unit of delta.
 __device__ __forceinline__ void load_rates(const SelectiveScan& s, int e, float (&rate)[kStates]) {
+  load_sixteen(s.a_log + static_cast<int64_t>(e) * s.a_stride, rate);
 #pragma unroll
-  for (int n = 0; n < kStates; ++n) rate[n] = -expf(s.a_log[static_cast<int64_t>(e) * s.a_stride + n]) * kLog2E;
+  for (int n = 0; n < kStates; ++n) rate[n] = -expf(rate[n]) * kLog2E;
+}
+
+// A token's numbers of b or c: the same for all threads.
+__device__ __forceinline__ void read_sixteen(const float (&from)[kStates], float (&to)[kStates]) {
+#pragma unroll
+  for (int i = 0; i < kStates / 4; ++i) {
+    const float4 v = reinterpret_cast<const float4*>(from)[i];
+    to[4 * i] = v.x, to[4 * i + 1] = v.y, to[4 * i + 2] = v.z, to[4 * i + 3] = v.w;
+  }
 }
 
 template <ScanInputs kInputs>
@@ -62,19 +72,21 @@ __global__ void __launch_bounds__(kThreads)
   let_next_start();
   wait_for_previous();
   const ChunkPlace chunk = chunk_place(s, blockIdx.y);
-  if (chunk.length == 0) return;
+  if (chunk.length == 0 || chunk.last) return;  // nobody starts behind the last one
   stage(s, chunk, false, &inputs);
   const int e = blockIdx.x * kThreads + threadIdx.x;
-  if (e >= s.channels || chunk.last) return;  // nobody starts behind the last one
+  if (e >= s.channels) return;
   float rate[kStates], state[kStates] = {}, deltas = 0;
   load_rates(s, e, rate);
+  const ChannelInputs<kInputs> channel(s, e);
 #pragma unroll 4
   for (int t = 0; t < chunk.length; ++t) {
-    const float delta = selective_delta<kInputs>(s, chunk.begin + t, e),
-                input = delta * input_number<kInputs>(s.x, chunk.begin + t, e);
+    const float delta = channel.delta(chunk.begin + t), input = delta * channel.x(chunk.begin + t);
     deltas += delta;
+    float b[kStates];
+    read_sixteen(inputs.b[t], b);
 #pragma unroll
-    for (int n = 0; n < kStates; ++n) state[n] = fmaf(exp2f(delta * rate[n]), state[n], inputs.b[t][n] * input);
+    for (int n = 0; n < kStates; ++n) state[n] = fmaf(power_of_two(delta * rate[n]), state[n], b[n] * input);
   }
   float* ends = buffers.ends + static_cast<int64_t>(blockIdx.y) * kStates * s.channels + e;
 #pragma unroll
@@ -101,7 +113,7 @@ __global__ void __launch_bounds__(kThreads)
     const float end = i + 1 < chunks ? *at : 0.0f;
     const float deltas = i + 1 < chunks ? buffers.deltas[(first + i) * s.channels + e] : 0.0f;
     *at = state;
-    state = fmaf(exp2f(deltas * rate), state, end);
+    state = fmaf(power_of_two(deltas * rate), state, end);
   }
 }
 
@@ -128,16 +140,16 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int n = 0; n < kStates; ++n) state[n] = starts[static_cast<int64_t>(n) * s.channels];
   const float skip = s.d != nullptr ? s.d[e] : 0.0f;
+  const ChannelInputs<kInputs> channel(s, e);
 #pragma unroll 4
   for (int t = 0; t < chunk.length; ++t) {
-    const float delta = selective_delta<kInputs>(s, chunk.begin + t, e),
-                x = input_number<kInputs>(s.x, chunk.begin + t, e);
-    const float input = delta * x;
-    float y = skip * x;
+    const float delta = channel.delta(chunk.begin + t), x = channel.x(chunk.begin + t), input = delta * x;
+    float y = skip * x, b[kStates], c[kStates];
+    read_sixteen(inputs.b[t], b), read_sixteen(inputs.c[t], c);
 #pragma unroll
     for (int n = 0; n < kStates; ++n) {
-      state[n] = fmaf(exp2f(delta * rate[n]), state[n], inputs.b[t][n] * input);
-      y = fmaf(inputs.c[t][n], state[n], y);
+      state[n] = fmaf(power_of_two(delta * rate[n]), state[n], b[n] * input);
+      y = fmaf(c[n], state[n], y);
     }
     store_number(s.out, chunk.begin + t, e, y);
   }

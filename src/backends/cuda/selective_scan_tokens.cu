@@ -24,8 +24,8 @@ __global__ void __launch_bounds__(kThreads) selective_scan_tokens(const __grid_c
       state[n] = static_cast<float>(reinterpret_cast<const int8_t*>(stored.data)[n * stored.row_stride + e]);
     else
       state[n] = stored.decode(n, e);
-    a[n] = s.a_log[static_cast<int64_t>(e) * s.a_stride + n];
   }
+  load_sixteen(s.a_log + static_cast<int64_t>(e) * s.a_stride, a);
   const float scale = kKind == StateKind::kDynamic ? stored.scales[e] : 1.0f;
 #pragma unroll
   for (int n = 0; n < kStates; ++n) state[n] *= scale, a[n] = -expf(a[n]);
