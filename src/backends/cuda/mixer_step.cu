@@ -12,7 +12,7 @@
 //   largest                 <->     out's scale
 //
 // Weights are asked for before the kernel in front has ended. Rounding and the order of sums are those of the kernels of
-// the operations one by one (causal_conv1d.cu, linear_few_rows.cuh, selective_scan_tokens.cu, gated_rotation.cu): so are
+// the operations one by one (causal_conv1d.cu, linear_few_rows.cuh, selective_scan_step.cu, gated_rotation.cu): so are
 // the bits.
 #include "backends/cuda/mixer_step.cuh"
 
@@ -269,7 +269,7 @@ struct ChannelState {
 
 // The scan of this thread's channel: its state moves on.
 __device__ __forceinline__ float scan_channel(const HeadState& stored, int e, float delta, float x, float skip,
-                                              const float (&a)[kMixerStates], const float* bc,
+                                              const float (&rate)[kMixerStates], const float* bc,
                                               const ChannelState& before) {
   float state[kMixerStates];
 #pragma unroll
@@ -278,7 +278,7 @@ __device__ __forceinline__ float scan_channel(const HeadState& stored, int e, fl
   float y = skip * x;
 #pragma unroll
   for (int n = 0; n < kMixerStates; ++n) {
-    state[n] = fmaf(expf(delta * a[n]), state[n], bc[n] * input);
+    state[n] = fmaf(power_of_two(delta * rate[n]), state[n], bc[n] * input);
     y = fmaf(bc[kMixerStates + n], state[n], y);
   }
   if (stored.kind == StateKind::kDynamic) {
@@ -288,15 +288,6 @@ __device__ __forceinline__ float scan_channel(const HeadState& stored, int e, fl
     for (int n = 0; n < kMixerStates; ++n) stored.encode(n, e, state[n]);
   }
   return y;
-}
-
-__device__ __forceinline__ void load_rates(const MixerStep& p, int e, float (&a)[kMixerStates]) {
-  const float4* from = reinterpret_cast<const float4*>(p.a_log + static_cast<int64_t>(e) * p.a_stride);
-#pragma unroll
-  for (int i = 0; i < kMixerStates / 4; ++i) {
-    const float4 v = from[i];
-    a[4 * i] = -expf(v.x), a[4 * i + 1] = -expf(v.y), a[4 * i + 2] = -expf(v.z), a[4 * i + 3] = -expf(v.w);
-  }
 }
 
 // The convolution of this thread's channel, whose history moves on; the code of x.
@@ -326,7 +317,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixer_step(const __grid_const
   ask_weights<kKind>(p, s, rank);
   let_next_start();
   load_output_scales(p, s);
-  float weight[kMixerTaps], a[kMixerStates];
+  float weight[kMixerTaps], rate[kMixerStates];
 #pragma unroll
   for (int k = 0; k < kMixerTaps; ++k) weight[k] = load_number(p.conv_weight, e, k);
   const float bias = p.conv_bias != nullptr ? p.conv_bias[e] : 0.0f;
@@ -334,7 +325,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixer_step(const __grid_const
   const float z_scale = column_scale(p.z, e), dt_scale = column_scale(p.dt, e), dt_row = p.dt_proj.rows[e];
   const float dt_bias = p.dt_bias != nullptr ? p.dt_bias[e] : 0.0f, skip = p.d != nullptr ? p.d[e] : 0.0f;
   const float low_scale = column_scale(p.dt_low, 0);
-  load_rates(p, e, a);
+  load_rates({.a_log = p.a_log, .a_stride = p.a_stride}, e, rate);
   wait_for_previous();
 
   const int slot = p.segment->slot;
@@ -352,7 +343,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixer_step(const __grid_const
   __syncthreads();
   const float dt_sum = static_cast<float>(multiply_dt(s)) * low_scale * dt_row;
   const float delta = softplus(static_cast<float>(encode_i8(dt_sum, dt_scale)) * dt_scale + dt_bias);
-  float v = scan_channel(stored, e, delta, x, skip, a, s.bc(), before);
+  float v = scan_channel(stored, e, delta, x, skip, rate, s.bc(), before);
   v *= silu(z);
 
   s.exchange()[threadIdx.x] = rotate_warp(v);
@@ -375,7 +366,7 @@ void run_kind(const MixerShape& shape, const MixerStep& p, const Stream& stream)
   if (blocks > 8) cudaFuncSetAttribute(mixer_step<kKind>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
   launch(mixer_step<kKind>,
          {dim3(1, 1, blocks), dim3(static_cast<unsigned>(shape.channels)), static_cast<size_t>(shape.shared_bytes),
-          blocks},
+          blocks, true},
          stream, MixerKernel{p, shape});
 }
 

@@ -24,7 +24,9 @@ Verdict supports(const SelectiveScanArgs& a) { return {refuse_selective(a)}; }
 
 void run(const SelectiveScanArgs& a, const Stream& stream) {
   const SelectiveScan s = selective_scan_of(a);
-  if (run_selective_scan_chunked(s, stream) || run_selective_scan_tokens(s, stream)) return;
+  if (run_selective_scan_step(s, stream) || run_selective_scan_chunked(s, stream) ||
+      run_selective_scan_tokens(s, stream))
+    return;
   run_selective_scan_any(s, stream);
 }
 

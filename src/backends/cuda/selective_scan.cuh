@@ -79,26 +79,45 @@ __device__ __forceinline__ void load_sixteen(const float* from, float (&to)[16])
   for (int n = 0; n < 16; ++n) to[n] = from[n];
 }
 
+constexpr float kLog2E = 1.4426950408889634f;
+
+// Exponents to the base 2 of one unit of delta.
+__device__ __forceinline__ void load_rates(const SelectiveScan& s, int e, float (&rate)[16]) {
+  load_sixteen(s.a_log + static_cast<int64_t>(e) * s.a_stride, rate);
+#pragma unroll
+  for (int n = 0; n < 16; ++n) rate[n] = -expf(rate[n]) * kLog2E;
+}
+
 // A channel of 16 states under one dynamic scale, as encode_channel does it, in registers.
-__device__ __forceinline__ void store_sixteen(const HeadState& stored, int e, const float (&state)[16]) {
-  float largest = 0;
+struct ChannelCodes {
+  float scale;
+  int8_t codes[16];
+
+  __device__ __forceinline__ explicit ChannelCodes(const float (&state)[16]) {
+    float largest = 0;
 #pragma unroll
-  for (int n = 0; n < 16; ++n) largest = fmaxf(largest, fabsf(state[n]));
-  const float scale = __fdiv_rn(largest, 127.0f);
-  const CodeFactor factor = code_factor(scale);
-  stored.scales[e] = scale;
-  float carry = 0;
+    for (int n = 0; n < 16; ++n) largest = fmaxf(largest, fabsf(state[n]));
+    scale = __fdiv_rn(largest, 127.0f);
+    const CodeFactor factor = code_factor(scale);
+    float carry = 0;
 #pragma unroll
-  for (int n = 0; n < 16; ++n) {
-    const float goal = factor.steps(state[n]) + carry, code = fminf(rintf(goal), 127.0f);
-    carry = goal - code;
-    reinterpret_cast<int8_t*>(stored.data)[n * stored.row_stride + e] =
-        static_cast<int8_t>(__float2int_rn(fmaxf(code, -128.0f)));
+    for (int n = 0; n < 16; ++n) {
+      const float goal = factor.steps(state[n]) + carry, code = fminf(rintf(goal), 127.0f);
+      carry = goal - code;
+      codes[n] = static_cast<int8_t>(__float2int_rn(fmaxf(code, -128.0f)));
+    }
   }
+};
+__device__ __forceinline__ void store_sixteen(const HeadState& stored, int e, const float (&state)[16]) {
+  const ChannelCodes channel(state);
+  stored.scales[e] = channel.scale;
+#pragma unroll
+  for (int n = 0; n < 16; ++n) reinterpret_cast<int8_t*>(stored.data)[n * stored.row_stride + e] = channel.codes[n];
 }
 
 // The kernels behind the row of selective_scan.cu. Those that return a bool say whether they have launched.
 void run_selective_scan_any(const SelectiveScan& s, const Stream& stream);
+bool run_selective_scan_step(const SelectiveScan& s, const Stream& stream);
 bool run_selective_scan_tokens(const SelectiveScan& s, const Stream& stream);
 int64_t selective_chunked_scratch(const SelectiveScan& s, int64_t segments);  // for at most so many segments
 bool run_selective_scan_chunked(const SelectiveScan& s, const Stream& stream);

@@ -10,7 +10,6 @@ namespace quamba2::cuda {
 namespace {
 
 constexpr int kThreads = 64, kChunk = 64, kStates = 16;
-constexpr float kLog2E = 1.4426950408889634f;
 
 struct ChunkBuffers {
   float* ends;    // [chunks][kStates][channels]; then what the chunks start with
@@ -47,13 +46,6 @@ __device__ __forceinline__ void stage(const SelectiveScan& s, const ChunkPlace& 
     if (with_c) to->c[i / kStates][i % kStates] = load_number(s.c, chunk.begin + i / kStates, i % kStates);
   }
   __syncthreads();
-}
-
-// Exponents to the base 2 of one unit of delta.
-__device__ __forceinline__ void load_rates(const SelectiveScan& s, int e, float (&rate)[kStates]) {
-  load_sixteen(s.a_log + static_cast<int64_t>(e) * s.a_stride, rate);
-#pragma unroll
-  for (int n = 0; n < kStates; ++n) rate[n] = -expf(rate[n]) * kLog2E;
 }
 
 // A token's numbers of b or c: the same for all threads.

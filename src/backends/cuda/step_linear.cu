@@ -167,7 +167,8 @@ void launch_step(StepLinear p, int blocks_at_once, const Stream& stream) {
   const int blocks = (p.weight.bands + p.bands_per_block - 1) / p.bands_per_block;
   const int row = (p.weight.k_tiles + 1) / 2 * 2 * tile_columns(kKind);
   launch(step_linear<kKind, kWarps, kNorms>,
-         {dim3(blocks), dim3(kWarps * 32), static_cast<size_t>(kWarps * kFewStages * kStageBytes + row)}, stream, p);
+         {dim3(blocks), dim3(kWarps * 32), static_cast<size_t>(kWarps * kFewStages * kStageBytes + row), 1, true},
+         stream, p);
 }
 
 template <WeightKind kKind>

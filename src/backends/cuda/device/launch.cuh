@@ -35,6 +35,9 @@ struct LaunchShape {
   dim3 grid, block;
   size_t shared_bytes = 0;
   unsigned cluster = 1;  // neighbours along z that see each other's shared memory (sm_90)
+  // As much of a multiprocessor's memory as there is, shared: kernels that are to run beside each other must want the same,
+  // for it changes only where nothing runs.
+  bool all_shared = false;
 };
 
 // The kernel must call wait_for_previous() in every thread before it reads or writes what other kernels write or read.
@@ -56,6 +59,8 @@ void launch(void (*kernel)(Parameters...), LaunchShape shape, const Stream& stre
   if (shape.shared_bytes > 48 * 1024) {
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes));
   }
+  if (shape.all_shared)
+    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
   cudaLaunchKernelEx(&config, kernel, Parameters(values)...);  // a failed launch is found by cudaGetLastError
 }
 
