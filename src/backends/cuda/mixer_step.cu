@@ -326,10 +326,10 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixer_step(const __grid_const
   const float dt_bias = p.dt_bias != nullptr ? p.dt_bias[e] : 0.0f, skip = p.d != nullptr ? p.d[e] : 0.0f;
   const float low_scale = column_scale(p.dt_low, 0);
   load_rates({.a_log = p.a_log, .a_stride = p.a_stride}, e, rate);
+  const int slot = p.segment->slot;  // no kernel writes segments
+  const HeadState stored(p.state, slot, 0);
   wait_for_previous();
 
-  const int slot = p.segment->slot;
-  const HeadState stored(p.state, slot, 0);
   const ChannelState before(stored, e);
   const float z = static_cast<float>(static_cast<const int8_t*>(p.z.data)[e]) * z_scale;
   const float x = static_cast<float>(convolve(p, e, slot, weight, bias, in_scale, own_scale)) * own_scale;
