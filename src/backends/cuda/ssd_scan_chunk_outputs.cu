@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// ssd_scan in chunks (ssd_scan_chunked.cu), third kernel: the outputs of a chunk and head, a block each. A warp has 16 tokens and
-// all 64 channels; left operands (C, and C_i . B_j by its decays) are in registers, right ones (the state before the chunk, x) in
-// shared memory.
+// ssd_scan in chunks (ssd_scan_chunked.cu), third kernel: the outputs of a chunk and head, a block of four warps each. A warp has
+// two tiles of 16 tokens, one of the first and one of the last, so that all have as many products with the chunk's own tokens,
+// and all 64 channels. Left operands (C, and C_i . B_j by its decays) are in registers, right ones (the state before the chunk, x)
+// in shared memory, from where both tiles use them.
 #include "backends/cuda/ssd_scan_chunks.cuh"
 
 namespace quamba2::cuda {
 namespace {
 
-constexpr int kStride = kWidth + 8, kPairs = kWidth / 16;
+constexpr int kOutputThreads = 128, kStride = kWidth + 8, kPairs = kWidth / 16;
 
 template <int kStates>
 using StateTile = SplitTile<kStates, kStride>;
@@ -25,38 +26,48 @@ __device__ __forceinline__ float decay_between(float2 from, float2 to) {
   return exp2f((to.x - from.x) + (to.y - from.y));
 }
 
+// A warp's tile of tokens: `which` is 0 or 1.
+__device__ __forceinline__ int warp_tile(int which) {
+  const int warp = threadIdx.x / 32;
+  return which == 0 ? warp : kTokenTiles - 1 - warp;
+}
+
 using Sums = float[kPairs][2][4];
 
-// C_i S over the states. Fragments of C arrive kBatch steps at a time.
+// C_i S over the states, of both tiles of a warp. Fragments of C arrive kBatch steps at a time.
 template <bool kCodes, int kStates>
 struct StatePart {
-  static constexpr int kParts = kCodes ? 1 : 2, kSteps = kStates / 16, kBatch = kCodes ? kSteps : kSteps / 2;
-  uint4 c[kBatch][kParts];
+  static constexpr int kParts = kCodes ? 1 : 2, kSteps = kStates / 16, kBatch = kCodes ? 4 : 2;
+  uint4 c[2][kBatch][kParts];
 
   __device__ __forceinline__ void load(const ChunkTiles<kStates>* tiles, int first) {
 #pragma unroll
     for (int k = 0; k < kBatch; ++k) {
 #pragma unroll
-      for (int part = 0; part < kParts; ++part) {
-        c[k][part] = __ldcg(&tiles->c[threadIdx.x / 32][first + k][part][threadIdx.x % 32]);
+      for (int i = 0; i < 2 * kParts; ++i) {
+        c[i / kParts][k][i % kParts] =
+            __ldcg(&tiles->c[warp_tile(i / kParts)][first + k][i % kParts][threadIdx.x % 32]);
       }
     }
   }
-  __device__ __forceinline__ void multiply(const StateTile<kStates>& state, int first, Sums& y) const {
+  __device__ __forceinline__ void multiply(const StateTile<kStates>& state, int first, Sums (&y)[2]) const {
 #pragma unroll
     for (int k = 0; k < kBatch; ++k) {
-      uint32_t left[2][4];
-#pragma unroll
-      for (int part = 0; part < kParts; ++part) {
-        left[part][0] = c[k][part].x, left[part][1] = c[k][part].y, left[part][2] = c[k][part].z,
-        left[part][3] = c[k][part].w;
-      }
 #pragma unroll
       for (int pair = 0; pair < kPairs; ++pair) {
         uint32_t right[2][4];
 #pragma unroll
         for (int part = 0; part < 2; ++part) load_right(right[part], state, part, (first + k) * 16, pair * 16);
-        multiply_split<kCodes, false>(y[pair], left, right);
+#pragma unroll
+        for (int which = 0; which < 2; ++which) {
+          uint32_t left[2][4];
+#pragma unroll
+          for (int part = 0; part < kParts; ++part) {
+            const uint4 f = c[which][k][part];
+            left[part][0] = f.x, left[part][1] = f.y, left[part][2] = f.z, left[part][3] = f.w;
+          }
+          multiply_split<kCodes, false>(y[which][pair], left, right);
+        }
       }
     }
   }
@@ -84,92 +95,104 @@ __device__ __forceinline__ void mixed_fragment(const float2* alpha, const float*
   }
 }
 
-// The chunk's own tokens.
+// The chunk's own tokens in the sums of a tile. Products arrive two steps ahead.
 template <bool kCodes, int kStates>
 __device__ __forceinline__ void add_mixed(const ChunkTiles<kStates>* tiles, const OutputsShared<kCodes, kStates>& m,
-                                          const InputTile& x, Sums& y) {
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, token = warp * 16;
+                                          const InputTile& x, int tile, Sums& y) {
+  const int lane = threadIdx.x % 32, token = tile * 16;
   const float2 at[2] = {m.alpha[token + lane / 4], m.alpha[token + lane / 4 + 8]};
-  const float4(*from)[2][32] = tiles->products + warp * (warp + 1) / 2;
-  float4 next[2] = {__ldcg(&from[0][0][lane]), __ldcg(&from[0][1][lane])};
-  for (int k = 0; k <= warp; ++k) {
-    const float4 products[2] = {next[0], next[1]};
-    if (k < warp) next[0] = __ldcg(&from[k + 1][0][lane]), next[1] = __ldcg(&from[k + 1][1][lane]);
-    uint32_t left[2][4];
-    mixed_fragment(m.alpha, m.delta, products, at, token, k * 16, left);
+  const float4(*from)[2][32] = tiles->products + tile * (tile + 1) / 2;
+  float4 next[2][2];
 #pragma unroll
-    for (int pair = 0; pair < kPairs; ++pair) {
-      uint32_t right[2][4];
+  for (int i = 0; i < 2; ++i) {
+    if (i <= tile) next[i][0] = __ldcg(&from[i][0][lane]), next[i][1] = __ldcg(&from[i][1][lane]);
+  }
+  for (int first = 0; first <= tile; first += 2) {
 #pragma unroll
-      for (int part = 0; part < (kCodes ? 1 : 2); ++part) load_right(right[part], x, part, k * 16, pair * 16);
-      multiply_split<false, kCodes>(y[pair], left, right);
+    for (int i = 0; i < 2; ++i) {
+      const int k = first + i;
+      if (k > tile) break;
+      uint32_t left[2][4];
+      mixed_fragment(m.alpha, m.delta, next[i], at, token, k * 16, left);
+      if (k + 2 <= tile) next[i][0] = __ldcg(&from[k + 2][0][lane]), next[i][1] = __ldcg(&from[k + 2][1][lane]);
+#pragma unroll
+      for (int pair = 0; pair < kPairs; ++pair) {
+        uint32_t right[2][4];
+#pragma unroll
+        for (int part = 0; part < (kCodes ? 1 : 2); ++part) load_right(right[part], x, part, k * 16, pair * 16);
+        multiply_split<false, kCodes>(y[pair], left, right);
+      }
     }
   }
 }
 
-// f(pair of channels' first, row of the thread, two sums)
-template <class F>
-__device__ __forceinline__ void each_pair(Sums& y, const F& f) {
-  const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4;
-#pragma unroll
-  for (int i = 0; i < kPairs * 4; ++i) {
-    float(&four)[4] = y[i / 4][i / 2 % 2];
-    f(i / 2 * 8 + 2 * q, threadIdx.x / 32 * 16 + g + i % 2 * 8, four[i % 2 * 2], four[i % 2 * 2 + 1]);
-  }
-}
-
 template <bool kCodes>
-__device__ __forceinline__ float2 input_pair(const SsdScan& s, const InputTile& x, int row, int p, float2 scale) {
+__device__ __forceinline__ float2 input_pair(const InputTile& x, int row, int p, float2 scale) {
   const float2 high = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(x.at(0, row, p)));
   if constexpr (kCodes) return make_float2(high.x * scale.x, high.y * scale.y);
   const float2 low = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(x.at(1, row, p)));
   return make_float2(high.x + low.x, high.y + low.y);
 }
 
-// Adds D x to a warp's outputs and writes them.
+// The outputs of a tile: what the state gives by its decay, its own tokens by the scales of x, D x.
 template <bool kCodes>
-__device__ __forceinline__ void store_outputs(const SsdScan& s, ChunkPlace chunk, int h, const InputTile& x, Sums& y) {
-  const int64_t head_column = static_cast<int64_t>(h) * kWidth;
+__device__ __forceinline__ void store_outputs(const SsdScan& s, ChunkPlace chunk, int h, const InputTile& x, int tile,
+                                              const float (&decay)[2], const Sums& from_state, const Sums& own) {
+  const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4, head_column = h * kWidth;
   const bool floats =
       s.out.dtype == DType::kF32 && s.out.stride % 2 == 0 && reinterpret_cast<int64_t>(s.out.data) % 8 == 0;
   const float* scales = static_cast<const float*>(s.x.scales) + head_column;
-  each_pair(y, [&](int p, int row, float& first, float& second) {
-    if (row >= chunk.length) return;
+#pragma unroll
+  for (int i = 0; i < kPairs * 4; ++i) {
+    const int p = i / 2 * 8 + 2 * q, row = tile * 16 + g + i % 2 * 8;
+    if (row >= chunk.length) continue;
+    const float(&a)[4] = from_state[i / 4][i / 2 % 2];
+    const float(&b)[4] = own[i / 4][i / 2 % 2];
     const float2 scale = kCodes ? make_float2(scales[p], scales[p + 1]) : make_float2(1, 1);
-    const float2 in = input_pair<kCodes>(s, x, row, p, scale);
-    const float a = fmaf(skip_weight(s, h, p), in.x, first), b = fmaf(skip_weight(s, h, p + 1), in.y, second);
+    const float2 in = input_pair<kCodes>(x, row, p, scale);
+    const float first = fmaf(b[i % 2 * 2], scale.x, a[i % 2 * 2] * decay[i % 2]);
+    const float second = fmaf(b[i % 2 * 2 + 1], scale.y, a[i % 2 * 2 + 1] * decay[i % 2]);
+    const float2 y = make_float2(fmaf(skip_weight(s, h, p), in.x, first), fmaf(skip_weight(s, h, p + 1), in.y, second));
     const int64_t at = chunk.begin + row;
     if (floats) {
-      *reinterpret_cast<float2*>(static_cast<float*>(s.out.data) + at * s.out.stride + head_column + p) =
-          make_float2(a, b);
+      *reinterpret_cast<float2*>(static_cast<float*>(s.out.data) + at * s.out.stride + head_column + p) = y;
     } else {
-      store_number(s.out, at, head_column + p, a);
-      store_number(s.out, at, head_column + p + 1, b);
+      store_number(s.out, at, head_column + p, y.x);
+      store_number(s.out, at, head_column + p + 1, y.y);
     }
-  });
+  }
 }
 
+// Copies that run beside the code: the state, alpha and delta.
 template <bool kCodes, int kStates>
+__device__ __forceinline__ void copy_chunk(const ChunkState<kStates>& state, const ChunkSteps& steps,
+                                           OutputsShared<kCodes, kStates>* m) {
+  constexpr int kRuns = ChunkState<kStates>::kRuns;
+#pragma unroll 4
+  for (int i = threadIdx.x; i < kStates * kRuns * 2; i += kOutputThreads) {
+    const int n = i / 2 / kRuns, run = i / 2 % kRuns, part = i % 2;
+    copy_16(m->state + ((part * kStates + n) * kStride + run * 8) * 2, &state.run[n][run][part]);
+  }
+  if (threadIdx.x < kChunk / 2) copy_16(m->alpha + 2 * threadIdx.x, steps.alpha + 2 * threadIdx.x);
+  if (threadIdx.x < kChunk / 4) copy_16(m->delta + 4 * threadIdx.x, steps.delta + 4 * threadIdx.x);
+  commit_copies();
+}
+
+template <bool kCodes>
 __device__ __forceinline__ void stage_inputs(const SsdScan& s, ChunkPlace chunk, int h, const InputTile& x) {
-  using Inputs = ThreadInputs<kCodes, kWidth>;
+  using Inputs = ThreadInputs<kCodes, kOutputThreads>;
   Inputs inputs;
   inputs.load(s.x, chunk, static_cast<int64_t>(h) * kWidth);
 #pragma unroll
   for (int i = 0; i < Inputs::kEach; ++i) {
     float v[4];
     inputs.get(i, v);
-    if constexpr (kCodes) {
-      const __nv_bfloat162 a = __floats2bfloat162_rn(v[0], v[1]), b = __floats2bfloat162_rn(v[2], v[3]);
-      *reinterpret_cast<uint2*>(x.data + Inputs::row(i) * kStride + Inputs::column()) =
-          make_uint2(*reinterpret_cast<const uint32_t*>(&a), *reinterpret_cast<const uint32_t*>(&b));
-    } else {
-      x.put_four(Inputs::row(i), Inputs::column(), v, 1.0f);
-    }
+    put_inputs<kCodes>(x, Inputs::row(i), Inputs::column(), v);
   }
 }
 
 template <bool kCodes, int kStates>
-__global__ void __launch_bounds__(kChunkThreads, 2)
+__global__ void __launch_bounds__(kOutputThreads, 3)
     ssd_chunk_outputs(const __grid_constant__ SsdScan s, const __grid_constant__ ChunkMemory<kStates> memory) {
   extern __shared__ uint4 shared_memory[];
   let_next_start();
@@ -181,51 +204,37 @@ __global__ void __launch_bounds__(kChunkThreads, 2)
   const ChunkTiles<kStates>* tiles = memory.tiles + number * s.groups + h / (s.heads / s.groups);
   const ChunkSteps* steps = memory.steps + number * s.heads + h;
   auto* m = reinterpret_cast<OutputsShared<kCodes, kStates>*>(shared_memory);
-  const auto* kept = reinterpret_cast<const char*>(memory.states + number * s.heads + h);
-  for (int i = threadIdx.x; i < 2 * kStates * 8; i += kChunkThreads) {  // pieces of 16 bytes
-    copy_16(m->state + i / 8 * (kStride * 2) + i % 8 * 16, kept + i * 16);
-  }
-  if (threadIdx.x < kChunk / 2) copy_16(m->alpha + 2 * threadIdx.x, steps->alpha + 2 * threadIdx.x);
-  if (threadIdx.x < kChunk / 4) copy_16(m->delta + 4 * threadIdx.x, steps->delta + 4 * threadIdx.x);
-  commit_copies();
+  copy_chunk(memory.states[number * s.heads + h], *steps, m);
   StatePart<kCodes, kStates> part;
   part.load(tiles, 0);
-  const int token = threadIdx.x / 32 * 16, g = threadIdx.x % 32 / 4;
-  const float decay[2] = {__ldcg(&steps->decay[token + g]), __ldcg(&steps->decay[token + g + 8])};
   const InputTile x = {reinterpret_cast<__nv_bfloat16*>(m->x)};
-  stage_inputs<kCodes, kStates>(s, chunk, h, x);
+  stage_inputs<kCodes>(s, chunk, h, x);
   wait_copies<0>();
   __syncthreads();
-  if (token >= chunk.length) return;
+  if (warp_tile(0) * 16 >= chunk.length) return;
 
   const StateTile<kStates> state = {reinterpret_cast<__nv_bfloat16*>(m->state)};
-  Sums y = {};
-  part.multiply(state, 0, y);
-  if constexpr (StatePart<kCodes, kStates>::kBatch < kStates / 16) {
-    part.load(tiles, StatePart<kCodes, kStates>::kBatch);
-    part.multiply(state, StatePart<kCodes, kStates>::kBatch, y);
+  Sums from_state[2] = {};
+#pragma unroll
+  for (int k = 0; k < kStates / 16; k += StatePart<kCodes, kStates>::kBatch) {
+    if (k > 0) part.load(tiles, k);
+    part.multiply(state, k, from_state);
   }
 #pragma unroll
-  for (int i = 0; i < kPairs * 8; ++i) y[i / 8][i / 4 % 2][i % 4] *= decay[i % 4 / 2];
-  if constexpr (kCodes) {
+  for (int which = 0; which < 2; ++which) {
+    const int tile = warp_tile(which), g = threadIdx.x % 32 / 4;
+    if (tile * 16 >= chunk.length) break;
+    const float decay[2] = {__ldcg(&steps->decay[tile * 16 + g]), __ldcg(&steps->decay[tile * 16 + g + 8])};
     Sums own = {};
-    add_mixed<kCodes, kStates>(tiles, *m, x, own);
-    const float* scales = static_cast<const float*>(s.x.scales) + static_cast<int64_t>(h) * kWidth;
-#pragma unroll
-    for (int i = 0; i < kPairs * 8; ++i) {
-      float& sum = y[i / 8][i / 4 % 2][i % 4];
-      sum = fmaf(own[i / 8][i / 4 % 2][i % 4], scales[i / 4 * 8 + 2 * (threadIdx.x % 4) + i % 2], sum);
-    }
-  } else {
-    add_mixed<kCodes, kStates>(tiles, *m, x, y);
+    add_mixed<kCodes, kStates>(tiles, *m, x, tile, own);
+    store_outputs<kCodes>(s, chunk, h, x, tile, decay, from_state[which], own);
   }
-  store_outputs<kCodes>(s, chunk, h, x, y);
 }
 
 template <bool kCodes, int kStates>
 void launch_outputs(const SsdScan& s, const ChunkMemory<kStates>& memory, int32_t most_chunks, const Stream& stream) {
   const LaunchShape shape = {dim3(static_cast<unsigned>(s.heads), static_cast<unsigned>(most_chunks)),
-                             dim3(kChunkThreads), sizeof(OutputsShared<kCodes, kStates>)};
+                             dim3(kOutputThreads), sizeof(OutputsShared<kCodes, kStates>)};
   launch(ssd_chunk_outputs<kCodes, kStates>, shape, stream, s, memory);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the three kernels of ssd_scan_chunked.cu share: the chunks of a call, and what is kept of each.
+// What the kernels of ssd_scan_chunked.cu share: the chunks of a call, and what is kept of each.
 #pragma once
 
 #include "backends/cuda/device/split.cuh"
@@ -80,27 +80,28 @@ __host__ __device__ __forceinline__ bool reads_together(const Numbers& x) {
   return x.stride % 4 == 0 && reinterpret_cast<int64_t>(x.data) % (4 * size) == 0;
 }
 
-// Of a chunk and group: left operands of the tensor cores in the order in which lanes have them (ptx.cuh), high parts and
+// Of a chunk and group: C as left operands of the tensor cores in the order in which lanes have them (ptx.cuh), high parts and
 // low ones. Codes are one part, without their scales.
 template <int kStates>
 struct ChunkTiles {
   static constexpr int kSteps = kStates / 16;
   uint4 c[kTokenTiles][kSteps][2][32];                          // C [tokens, states]
-  uint4 b[kSteps][kTokenTiles][2][32];                          // B turned [states, tokens]
   float4 products[kTokenTiles * (kTokenTiles + 1) / 2][2][32];  // C_i . B_j, blocks on and below the diagonal
 };
 
-// Of a chunk and head. weight: of a token in the state; decay: of the state at a token.
+// Of a chunk and head. decay: of the state before the chunk at a token, and behind its last one.
 struct ChunkSteps {
   float2 alpha[kChunk];  // to the base 2, in two parts whose differences do not cancel
-  float delta[kChunk], weight[kChunk], decay[kChunk];
+  float delta[kChunk], decay[kChunk];
   float decay_all, unused[3];
 };
 
-// The state before a chunk, of a head: high parts and low ones. Where C are codes, their scales are in it.
+// Of a chunk and head, in runs of eight channels: first what the chunk adds to the state, in f32, then in the same bytes the
+// state before it, high parts and low ones. Where C are codes, their scales are in the latter.
 template <int kStates>
 struct ChunkState {
-  alignas(16) __nv_bfloat16 part[2][kStates][kWidth];
+  static constexpr int kRuns = kWidth / 8;
+  uint4 run[kStates][kRuns][2];
 };
 
 template <int kStates>
@@ -110,22 +111,15 @@ struct ChunkMemory {
   ChunkState<kStates>* states;  // [chunks][heads]
 };
 
-// A thread's numbers of x: four channels of every (kChunkThreads * 4 / kChannels)th token.
-template <bool kCodes, int kChannels>
+// A thread's numbers of a head's x: four channels of every (kThreads / 16)th token.
+template <bool kCodes, int kThreads>
 struct ThreadInputs {
-  static constexpr int kEach = kChunk * kChannels / 4 / kChunkThreads;
+  static constexpr int kAcross = kWidth / 4, kEach = kChunk * kAcross / kThreads;
   float4 raw[kCodes ? 1 : kEach];
   char4 code[kCodes ? kEach : 1];
-  float4 scales;  // of codes: a thread's channels are the same in all its tokens
 
-  __device__ __forceinline__ static int row(int i) { return (i * kChunkThreads + threadIdx.x) / (kChannels / 4); }
-  __device__ __forceinline__ static int column() { return threadIdx.x % (kChannels / 4) * 4; }
-  __device__ __forceinline__ void begin(const Numbers& x, int64_t first) {
-    if constexpr (kCodes) {
-      const float* from = static_cast<const float*>(x.scales) + first + column();
-      scales = make_float4(from[0], from[1], from[2], from[3]);
-    }
-  }
+  __device__ __forceinline__ static int row(int i) { return (i * kThreads + static_cast<int>(threadIdx.x)) / kAcross; }
+  __device__ __forceinline__ static int column() { return static_cast<int>(threadIdx.x) % kAcross * 4; }
   __device__ __forceinline__ void load(const Numbers& x, ChunkPlace chunk, int64_t first) {
     const int64_t at = chunk.begin * x.stride + first + column();
     if constexpr (kCodes) {
@@ -165,15 +159,29 @@ struct ThreadInputs {
       v[0] = raw[i].x, v[1] = raw[i].y, v[2] = raw[i].z, v[3] = raw[i].w;
     }
   }
-  __device__ __forceinline__ void get_scaled(int i, float (&v)[4]) const {
-    get(i, v);
-    if constexpr (kCodes) v[0] *= scales.x, v[1] *= scales.y, v[2] *= scales.z, v[3] *= scales.w;
-  }
 };
 
-// Launches of ssd_scan_chunk_states.cu and ssd_scan_chunk_outputs.cu. `codes`: x, B and C are codes that can be read four at a time.
+__device__ __forceinline__ uint32_t bits_of_pair(float a, float b) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
+  return *reinterpret_cast<const uint32_t*>(&pair);
+}
+// Four codes, or split numbers, into a row of a tile.
+template <bool kCodes, class Tile>
+__device__ __forceinline__ void put_inputs(const Tile& tile, int row, int column, const float (&v)[4]) {
+  if constexpr (kCodes) {
+    *reinterpret_cast<uint2*>(const_cast<__nv_bfloat16*>(tile.at(0, row, column))) =
+        make_uint2(bits_of_pair(v[0], v[1]), bits_of_pair(v[2], v[3]));
+  } else {
+    tile.put_four(row, column, v, 1.0f);
+  }
+}
+
+// Launches of the kernels, in their order. `codes`: x, B and C are codes that can be read four at a time.
 template <int kStates>
-void launch_chunk_states(const SsdScan& s, const ChunkMemory<kStates>& memory, bool codes, const Stream& stream);
+void launch_chunk_states(const SsdScan& s, const ChunkMemory<kStates>& memory, int32_t most_chunks, bool codes,
+                         const Stream& stream);
+template <int kStates>
+void launch_chunk_carry(const SsdScan& s, const ChunkMemory<kStates>& memory, bool codes, const Stream& stream);
 template <int kStates>
 void launch_chunk_outputs(const SsdScan& s, const ChunkMemory<kStates>& memory, int32_t most_chunks, bool codes,
                           const Stream& stream);
