@@ -26,7 +26,8 @@ constexpr ConvConfig conv_config(int32_t tokens, int32_t segments, int32_t chann
     c.tiles = segments;
     return c;
   }
-  c.tile = 16;
+  // What a thread makes ready for its channels costs as much as twenty tokens, so tiles are longer where blocks are many.
+  c.tile = int64_t{c.blocks} * tokens >= 16 * 1024 ? 32 : 16;
   while (c.tile < taps - 1) c.tile *= 2;
   // Segments of one tile at least; the others' last ones may be shorter.
   c.tiles = conv_tiles(tokens, c.tile) + segments - 1;

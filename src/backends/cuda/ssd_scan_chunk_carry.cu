@@ -65,7 +65,7 @@ struct Addend {
 };
 
 template <int kStates>
-__global__ void __launch_bounds__(kStates * 2)
+__global__ void __launch_bounds__(kStates * 2, 3)
     ssd_chunk_carry(const __grid_constant__ SsdScan s, const __grid_constant__ ChunkMemory<kStates> memory, bool codes) {
   using State = Carried<kStates>;
   __shared__ float numbers[kStates * (kChannels + 1)];
