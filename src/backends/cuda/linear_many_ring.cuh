@@ -35,6 +35,14 @@ constexpr int many_shared_bytes() {  // without group scales
   return 1024 + many_ring_bytes<kKind, kTokens>() + static_cast<int>(sizeof(ManyShared<kKind, kTokens>));
 }
 
+// Whether two blocks of a cluster, neighbours along the weight rows, share their tokens: each asks for one half of them and
+// sends it to both. What a multiprocessor reads is what bounds prompts: 6 TB/s of the second-level cache are 128 x 256 tiles of
+// codes at half of what the tensor cores do.
+template <int kTokens, bool kSplit>
+constexpr bool shares_tokens() {
+  return kTokens >= 128 && !kSplit;
+}
+
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 // What a block of threads multiplies: blocks of K, and the groups of scales that these have.
@@ -106,19 +114,40 @@ __device__ __forceinline__ void ask_group_scales(const ManyBlock<kKind, kTokens>
   }
 }
 
+// A warp has read a stage; where tokens are shared both producers hear it.
+template <bool kShared>
+__device__ __forceinline__ void release_stage(uint64_t* empty) {
+  if constexpr (!kShared) {
+    arrive(empty);
+  } else {
+    __syncwarp();
+    if (threadIdx.x % 32 < 2) arrive_at(empty, static_cast<int>(threadIdx.x) % 32);
+  }
+}
+template <bool kShared>
+constexpr int release_count() {  // arrivals that empty a stage: of threads, or of both blocks' warps
+  return kShared ? 2 * 8 : 256;
+}
+
 // One thread, with tokens that tile_rows has left. Rows of no token are not copied: their sums are not stored.
-template <WeightKind kKind, int kTokens>
+template <WeightKind kKind, int kTokens, bool kShared>
 __device__ __forceinline__ void produce(const ManyBlock<kKind, kTokens>& s) {
   using Block = ManyBlock<kKind, kTokens>;
-  constexpr int kStages = Block::kStages;
+  constexpr int kStages = Block::kStages, kOwn = kShared ? kTokens / 2 : kTokens;
   const ManyRows& p = s.p;
-  const int32_t first_token = static_cast<int32_t>(blockIdx.y) * kTokens;
-  const char* x = p.tokens_tiled + static_cast<int64_t>(first_token) * 128;
-  const int32_t x_bytes = min(kTokens, p.tokens - first_token) * 128;
+  const int32_t first_token = static_cast<int32_t>(blockIdx.y) * kTokens, tokens = min(kTokens, p.tokens - first_token);
+  const int32_t own = kShared ? static_cast<int32_t>(blockIdx.x) % 2 * kOwn : 0;  // the first token that this block asks for
+  const char* x = p.tokens_tiled + static_cast<int64_t>(first_token + own) * 128;
+  const int32_t x_bytes = tokens * 128, own_bytes = max(min(kOwn, tokens - own), 0) * 128;
   const auto ask_tokens = [&](int32_t block) {
     const int stage = block % kStages;
-    copy_bulk(s.stages + stage * Block::kStage, x + static_cast<int64_t>(s.inner.begin + block) * p.padded_tokens * 128,
-              x_bytes, s.shared.full + stage);
+    char* to = s.stages + stage * Block::kStage + own * 128;
+    const char* from = x + static_cast<int64_t>(s.inner.begin + block) * p.padded_tokens * 128;
+    if constexpr (!kShared) {
+      copy_bulk(to, from, own_bytes, s.shared.full + stage);
+    } else {
+      if (own_bytes > 0) copy_bulk_to_all(to, from, own_bytes, s.shared.full + stage, 3);
+    }
   };
   const int32_t early = min(kStages, s.inner.count);
   for (int32_t block = 0; block < early; ++block) ask_weights(s, block, x_bytes);

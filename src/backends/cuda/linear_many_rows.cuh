@@ -7,7 +7,8 @@
 //   rows 0 .. 63    group 0: warp w has band w        ring of stages:  [ x | codes ] [ x | codes ] ...
 //   rows 64 .. 127  group 1: the same                 full: copies have arrived    empty: products have read
 //
-// Weights and their scales are asked for before the kernel that writes x has ended. Up to 64 tokens, which memory bounds, two
+// Weights and their scales are asked for before the kernel that writes x has ended. From 128 tokens on two blocks, neighbours
+// along the weight rows, share the copies of their tokens. Up to 64 tokens, which memory bounds, two
 // blocks share a multiprocessor. Float activations are rounded to f16 (bf16 for bf16 weights) under a power of two a row, and
 // i4 weights to f16 after their scale: docs/numerics.md, "Tensor cores".
 #pragma once
@@ -76,7 +77,7 @@ __device__ __forceinline__ void multiply_block(Sums& d, const uint32_t (&a)[4], 
 }
 
 // 128 threads: 64 weight rows times kHalves * kProduct tokens.
-template <WeightKind kKind, int kTokens, int kHalves, int kSums>
+template <WeightKind kKind, int kTokens, bool kShared, int kHalves, int kSums>
 __device__ __forceinline__ void consume(const ManyBlock<kKind, kTokens>& s, int slot_band,
                                         typename SumType<kKind>::Type (&d)[kHalves][kSums]) {
   using Block = ManyBlock<kKind, kTokens>;
@@ -105,7 +106,7 @@ __device__ __forceinline__ void consume(const ManyBlock<kKind, kTokens>& s, int 
         }
         commit_products();
         wait_products<1>();  // those of the block before
-        if (now > 0) arrive(s.shared.empty + (now - 1) % kStages);
+        if (now > 0) release_stage<kShared>(s.shared.empty + (now - 1) % kStages);
       }
     }
   }
@@ -158,19 +159,25 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
   auto& shared = *reinterpret_cast<ManyShared<kKind, kTokens>*>(stages + many_ring_bytes<kKind, kTokens>());
   uint32_t* groups = reinterpret_cast<uint32_t*>(&shared + 1);
   using Block = ManyBlock<kKind, kTokens>;
+  constexpr bool kShared = shares_tokens<kTokens, kSplit>();
   const Block block = {p, inner_range<kKind, kSplit>(p), stages, groups, shared};
   if (threadIdx.x == 0) {
-    for (int i = 0; i < Block::kStages; ++i) init_barrier(shared.full + i, 1), init_barrier(shared.empty + i, 256);
+    for (int i = 0; i < Block::kStages; ++i) {
+      init_barrier(shared.full + i, 1), init_barrier(shared.empty + i, release_count<kShared>());
+    }
     init_barrier(&shared.groups, 1);
     publish_barriers();
   }
-  __syncthreads();
+  if constexpr (kShared)
+    cluster_barrier();
+  else
+    __syncthreads();
   let_next_start();
   constexpr int kHalves = kTokens > 128 ? kTokens / 128 : 1, kProduct = kTokens / kHalves;
   const int group = threadIdx.x / 128;
   if (group == 2) {
     fewer_registers<(kTokens > 64 ? 40 : 32)>();
-    if (threadIdx.x == 256) produce(block);
+    if (threadIdx.x == 256) produce<kKind, kTokens, kShared>(block);
   } else {
     more_registers<(kTokens > 64 ? 232 : 104)>();
     read_row_scales<kKind>(p, shared.scales);
@@ -182,7 +189,7 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
     if constexpr (sums_groups<kKind>())
       consume_groups<kKind, kTokens>(block, group * 4 + warp, d[0]);
     else
-      consume<kKind, kTokens>(block, group * 4 + warp, d);
+      consume<kKind, kTokens, kShared>(block, group * 4 + warp, d);
     // Results pass through shared memory, kProduct tokens at a time.
     float* results = reinterpret_cast<float*>(stages);
     const int32_t first_token = blockIdx.y * kTokens;
@@ -202,7 +209,7 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
                                       shared.scales.token + begin, first_token + begin,
                                       min(kProduct, p.tokens - first_token - begin));
     }
-    if constexpr (kSplit) cluster_barrier();  // others still read what lies here
+    if constexpr (kSplit || kShared) cluster_barrier();  // others still read what lies here, or arrive at barriers
   }
 #else
   __trap();  // run_linear asks for compute capability 9.0
@@ -235,9 +242,12 @@ template <WeightKind kKind, int kTokens, bool kSplit>
 void launch_many_rows(const ManyRows& p, const Stream& stream) {
   static_assert((kTokens < 128 ? kTokens : 128) * kResultStride * 4 <= many_ring_bytes<kKind, kTokens>(),
                 "results must fit the ring");
-  const dim3 grid((p.weight.outputs + kManyRows - 1) / kManyRows, (p.tokens + kTokens - 1) / kTokens, p.splits);
+  constexpr unsigned kAcross = shares_tokens<kTokens, kSplit>() ? 2 : 1;
+  const unsigned rows = (p.weight.outputs + kManyRows - 1) / kManyRows;
+  const dim3 grid((rows + kAcross - 1) / kAcross * kAcross, (p.tokens + kTokens - 1) / kTokens, p.splits);
   const int shared = many_shared_bytes<kKind, kTokens>() + kManyRows / kBandRows * p.group_stride * 32;
-  launch(linear_many_rows<kKind, kTokens, kSplit>, {grid, dim3(384), static_cast<size_t>(shared), grid.z}, stream, p);
+  launch(linear_many_rows<kKind, kTokens, kSplit>, {grid, dim3(384), static_cast<size_t>(shared), grid.z, kAcross},
+         stream, p);
 }
 
 template <WeightKind kKind, int kTokens>

@@ -22,8 +22,14 @@ struct OutputsShared {
   float delta[kChunk];
 };
 
+// 2^v; numbers below 2^-126 are zero.
+__device__ __forceinline__ float power_of_two(float v) {
+  float r;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(v));
+  return r;
+}
 __device__ __forceinline__ float decay_between(float2 from, float2 to) {
-  return exp2f((to.x - from.x) + (to.y - from.y));
+  return power_of_two((to.x - from.x) + (to.y - from.y));
 }
 
 // A warp's tile of tokens: `which` is 0 or 1.
@@ -73,25 +79,48 @@ struct StatePart {
   }
 };
 
-// delta_j exp(alpha_i - alpha_j) C_i . B_j for a warp's tokens i and 16 tokens j from `first`, in two parts.
+// delta_j exp(alpha_i - alpha_j) C_i . B_j for a tile's tokens i and 16 tokens j from `first`, in two parts. at: alpha of a
+// lane's two tokens; since: their decays since the tile's first token, whose alpha is `begin`. Tokens of other tiles lie before
+// that, so that their decay is a product of two that are at most one.
+template <bool kSameTile>
 __device__ __forceinline__ void mixed_fragment(const float2* alpha, const float* delta, const float4 (&products)[2],
-                                               const float2 (&at)[2], int token, int first, uint32_t (&left)[2][4]) {
+                                               const float2 (&at)[2], float2 begin, const float (&since)[2],
+                                               int first, uint32_t (&left)[2][4]) {
   const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4;
   const float cb[8] = {products[0].x, products[0].y, products[0].z, products[0].w,
                        products[1].x, products[1].y, products[1].z, products[1].w};
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int j = first + half * 8 + 2 * q;
-    const float4 from = *reinterpret_cast<const float4*>(alpha + j);
-    const float2 d = *reinterpret_cast<const float2*>(delta + j);
+    const int j = half * 8 + 2 * q;  // in its tile
+    const float4 from = *reinterpret_cast<const float4*>(alpha + first + j);
+    const float2 first_from = make_float2(from.x, from.y), second_from = make_float2(from.z, from.w);
+    float2 d = *reinterpret_cast<const float2*>(delta + first + j);
+    if constexpr (!kSameTile) d.x *= decay_between(first_from, begin), d.y *= decay_between(second_from, begin);
 #pragma unroll
     for (int low = 0; low < 2; ++low) {
-      const int i = token + g + low * 8, r = half * 2 + low;
-      const float a = cb[r * 2] * d.x * decay_between(make_float2(from.x, from.y), at[low]);
-      const float b = cb[r * 2 + 1] * d.y * decay_between(make_float2(from.z, from.w), at[low]);
-      const SplitPair pair = split_pair(j <= i ? a : 0.0f, j + 1 <= i ? b : 0.0f);
+      const int r = half * 2 + low;
+      float a = cb[r * 2] * d.x, b = cb[r * 2 + 1] * d.y;
+      if constexpr (kSameTile) {
+        const int i = g + low * 8;
+        a = j <= i ? a * decay_between(first_from, at[low]) : 0.0f;
+        b = j + 1 <= i ? b * decay_between(second_from, at[low]) : 0.0f;
+      } else {
+        a *= since[low], b *= since[low];
+      }
+      const SplitPair pair = split_pair(a, b);
       left[0][r] = pair.high, left[1][r] = pair.low;
     }
+  }
+}
+
+template <bool kCodes>
+__device__ __forceinline__ void multiply_inputs(const InputTile& x, int first, const uint32_t (&left)[2][4], Sums& y) {
+#pragma unroll
+  for (int pair = 0; pair < kPairs; ++pair) {
+    uint32_t right[2][4];
+#pragma unroll
+    for (int part = 0; part < (kCodes ? 1 : 2); ++part) load_right(right[part], x, part, first, pair * 16);
+    multiply_split<false, kCodes>(y[pair], left, right);
   }
 }
 
@@ -100,28 +129,25 @@ template <bool kCodes, int kStates>
 __device__ __forceinline__ void add_mixed(const ChunkTiles<kStates>* tiles, const OutputsShared<kCodes, kStates>& m,
                                           const InputTile& x, int tile, Sums& y) {
   const int lane = threadIdx.x % 32, token = tile * 16;
-  const float2 at[2] = {m.alpha[token + lane / 4], m.alpha[token + lane / 4 + 8]};
+  const float2 at[2] = {m.alpha[token + lane / 4], m.alpha[token + lane / 4 + 8]}, begin = m.alpha[token];
+  const float since[2] = {decay_between(begin, at[0]), decay_between(begin, at[1])};
   const float4(*from)[2][32] = tiles->products + tile * (tile + 1) / 2;
-  float4 next[2][2];
+  float4 own[2] = {__ldcg(&from[tile][0][lane]), __ldcg(&from[tile][1][lane])}, next[2][2];
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
-    if (i <= tile) next[i][0] = __ldcg(&from[i][0][lane]), next[i][1] = __ldcg(&from[i][1][lane]);
+    if (i < tile) next[i][0] = __ldcg(&from[i][0][lane]), next[i][1] = __ldcg(&from[i][1][lane]);
   }
-  for (int first = 0; first <= tile; first += 2) {
+  uint32_t left[2][4];
+  mixed_fragment<true>(m.alpha, m.delta, own, at, begin, since, token, left);
+  multiply_inputs<kCodes>(x, token, left, y);
+  for (int first = 0; first < tile; first += 2) {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       const int k = first + i;
-      if (k > tile) break;
-      uint32_t left[2][4];
-      mixed_fragment(m.alpha, m.delta, next[i], at, token, k * 16, left);
-      if (k + 2 <= tile) next[i][0] = __ldcg(&from[k + 2][0][lane]), next[i][1] = __ldcg(&from[k + 2][1][lane]);
-#pragma unroll
-      for (int pair = 0; pair < kPairs; ++pair) {
-        uint32_t right[2][4];
-#pragma unroll
-        for (int part = 0; part < (kCodes ? 1 : 2); ++part) load_right(right[part], x, part, k * 16, pair * 16);
-        multiply_split<false, kCodes>(y[pair], left, right);
-      }
+      if (k >= tile) break;
+      mixed_fragment<false>(m.alpha, m.delta, next[i], at, begin, since, k * 16, left);
+      if (k + 2 < tile) next[i][0] = __ldcg(&from[k + 2][0][lane]), next[i][1] = __ldcg(&from[k + 2][1][lane]);
+      multiply_inputs<kCodes>(x, k * 16, left, y);
     }
   }
 }
@@ -135,30 +161,34 @@ __device__ __forceinline__ float2 input_pair(const InputTile& x, int row, int p,
 }
 
 // The outputs of a tile: what the state gives by its decay, its own tokens by the scales of x, D x.
-template <bool kCodes>
+template <bool kCodes, bool kFloats>
 __device__ __forceinline__ void store_outputs(const SsdScan& s, ChunkPlace chunk, int h, const InputTile& x, int tile,
                                               const float (&decay)[2], const Sums& from_state, const Sums& own) {
-  const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4, head_column = h * kWidth;
-  const bool floats =
-      s.out.dtype == DType::kF32 && s.out.stride % 2 == 0 && reinterpret_cast<int64_t>(s.out.data) % 8 == 0;
+  const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4, head_column = h * kWidth, first_row = tile * 16 + g;
   const float* scales = static_cast<const float*>(s.x.scales) + head_column;
+  const float head_skip = skip_weight(s, h, 0);
 #pragma unroll
-  for (int i = 0; i < kPairs * 4; ++i) {
-    const int p = i / 2 * 8 + 2 * q, row = tile * 16 + g + i % 2 * 8;
-    if (row >= chunk.length) continue;
-    const float(&a)[4] = from_state[i / 4][i / 2 % 2];
-    const float(&b)[4] = own[i / 4][i / 2 % 2];
+  for (int at = 0; at < kPairs * 2; ++at) {
+    const int p = at * 8 + 2 * q;
     const float2 scale = kCodes ? make_float2(scales[p], scales[p + 1]) : make_float2(1, 1);
-    const float2 in = input_pair<kCodes>(x, row, p, scale);
-    const float first = fmaf(b[i % 2 * 2], scale.x, a[i % 2 * 2] * decay[i % 2]);
-    const float second = fmaf(b[i % 2 * 2 + 1], scale.y, a[i % 2 * 2 + 1] * decay[i % 2]);
-    const float2 y = make_float2(fmaf(skip_weight(s, h, p), in.x, first), fmaf(skip_weight(s, h, p + 1), in.y, second));
-    const int64_t at = chunk.begin + row;
-    if (floats) {
-      *reinterpret_cast<float2*>(static_cast<float*>(s.out.data) + at * s.out.stride + head_column + p) = y;
-    } else {
-      store_number(s.out, at, head_column + p, y.x);
-      store_number(s.out, at, head_column + p + 1, y.y);
+    float2 skip = make_float2(head_skip, head_skip);
+    if (s.d_per_channel) skip = make_float2(s.d[head_column + p], s.d[head_column + p + 1]);
+#pragma unroll
+    for (int low = 0; low < 2; ++low) {
+      const int row = first_row + low * 8;
+      if (row >= chunk.length) break;
+      const float(&a)[4] = from_state[at / 2][at % 2];
+      const float(&b)[4] = own[at / 2][at % 2];
+      const float2 in = input_pair<kCodes>(x, row, p, scale);
+      const float2 y = make_float2(fmaf(skip.x, in.x, fmaf(b[low * 2], scale.x, a[low * 2] * decay[low])),
+                                   fmaf(skip.y, in.y, fmaf(b[low * 2 + 1], scale.y, a[low * 2 + 1] * decay[low])));
+      const int64_t token = chunk.begin + row;
+      if constexpr (kFloats) {
+        *reinterpret_cast<float2*>(static_cast<float*>(s.out.data) + token * s.out.stride + head_column + p) = y;
+      } else {
+        store_number(s.out, token, head_column + p, y.x);
+        store_number(s.out, token, head_column + p + 1, y.y);
+      }
     }
   }
 }
@@ -213,6 +243,8 @@ __global__ void __launch_bounds__(kOutputThreads, 3)
   __syncthreads();
   if (warp_tile(0) * 16 >= chunk.length) return;
 
+  const bool floats =
+      s.out.dtype == DType::kF32 && s.out.stride % 2 == 0 && reinterpret_cast<int64_t>(s.out.data) % 8 == 0;
   const StateTile<kStates> state = {reinterpret_cast<__nv_bfloat16*>(m->state)};
   Sums from_state[2] = {};
 #pragma unroll
@@ -227,7 +259,10 @@ __global__ void __launch_bounds__(kOutputThreads, 3)
     const float decay[2] = {__ldcg(&steps->decay[tile * 16 + g]), __ldcg(&steps->decay[tile * 16 + g + 8])};
     Sums own = {};
     add_mixed<kCodes, kStates>(tiles, *m, x, tile, own);
-    store_outputs<kCodes>(s, chunk, h, x, tile, decay, from_state[which], own);
+    if (floats)
+      store_outputs<kCodes, true>(s, chunk, h, x, tile, decay, from_state[which], own);
+    else
+      store_outputs<kCodes, false>(s, chunk, h, x, tile, decay, from_state[which], own);
   }
 }
 

@@ -85,23 +85,22 @@ struct WarpSums {
       }
     }
   }
-  // Sums of codes by the scales of B and x. `b` and `x` are those of the head's states and channels.
+  // Sums of codes by the scales of B and x, those of the head's states and channels.
   template <bool kCodes>
-  __device__ __forceinline__ void store(const Numbers& b, int first_state, const Numbers& x, int first_channel,
-                                        ChunkState<kStates>* to) const {
+  __device__ __forceinline__ void store(const float* b_scales, const float* x_scales, ChunkState<kStates>* to) const {
     const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4;
+    float b_scale[kRowTiles * 2];
+#pragma unroll
+    for (int i = 0; i < kRowTiles * 2; ++i) b_scale[i] = kCodes ? b_scales[row() + i * 8 + g] : 1.0f;
 #pragma unroll
     for (int at = 0; at < kPairs * 2; ++at) {
       const int p = column() + at * 8 + 2 * q;
-      const float2 x_scale = kCodes ? make_float2(scale_of(x, 0, first_channel + p), scale_of(x, 0, first_channel + p + 1))
-                                    : make_float2(1, 1);
+      const float2 x_scale = kCodes ? make_float2(x_scales[p], x_scales[p + 1]) : make_float2(1, 1);
 #pragma unroll
       for (int i = 0; i < kRowTiles * 2; ++i) {
-        const int n = row() + i * 8 + g;
-        const float b_scale = kCodes ? scale_of(b, 0, first_state + n) : 1.0f;
         const float(&four)[4] = v[i / 2][at / 2][at % 2];
-        float2* out = reinterpret_cast<float2*>(&to->run[n][p / 8][0]) + q;
-        *out = make_float2(four[i % 2 * 2] * b_scale * x_scale.x, four[i % 2 * 2 + 1] * b_scale * x_scale.y);
+        float2* out = reinterpret_cast<float2*>(&to->run[row() + i * 8 + g][p / 8][0]) + q;
+        *out = make_float2(four[i % 2 * 2] * b_scale[i] * x_scale.x, four[i % 2 * 2 + 1] * b_scale[i] * x_scale.y);
       }
     }
   }
@@ -127,7 +126,8 @@ __device__ __forceinline__ void chunk_sums(const SsdScan& s, ChunkPlace chunk, i
   __syncthreads();
   WarpSums<kStates> sums = {};
   sums.template multiply<kCodes>({reinterpret_cast<__nv_bfloat16*>(m->b)}, x, chunk.length);
-  sums.template store<kCodes>(s.b, first_state, s.x, first_channel, to);
+  sums.template store<kCodes>(static_cast<const float*>(s.b.scales) + first_state,
+                              static_cast<const float*>(s.x.scales) + first_channel, to);
 }
 
 // Blocks below groups * kPieces along y make products, the others are a head each.

@@ -61,6 +61,26 @@ __device__ __forceinline__ void wait_bulk() { asm volatile("cp.async.bulk.wait_g
 __device__ __forceinline__ void cluster_barrier() {
   asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
 }
+// The place of `shared` in block `rank` of the cluster.
+__device__ __forceinline__ uint32_t cluster_address(const void* shared, int rank) {
+  uint32_t at;
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(at) : "r"(shared_address(shared)), "r"(rank));
+  return at;
+}
+// Arrives at the barrier at the same place in block `rank`.
+__device__ __forceinline__ void arrive_at(uint64_t* barrier, int rank) {
+  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(cluster_address(barrier, rank))
+               : "memory");
+}
+// copy_bulk into the same place of each block of the cluster whose bit is set, where it tells the barrier at the same place.
+__device__ __forceinline__ void copy_bulk_to_all(void* shared, const void* from, uint32_t bytes, uint64_t* barrier,
+                                                 uint16_t blocks) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], %4;" ::"r"(
+          shared_address(shared)),
+      "l"(from), "r"(bytes), "r"(shared_address(barrier)), "h"(blocks)
+      : "memory");
+}
 // Four words at the same place in the shared memory of block `rank` of the cluster.
 __device__ __forceinline__ int4 cluster_load(const void* shared, int rank) {
   uint32_t at;

@@ -35,6 +35,7 @@ struct LaunchShape {
   dim3 grid, block;
   size_t shared_bytes = 0;
   unsigned cluster = 1;  // neighbours along z that see each other's shared memory (sm_90)
+  unsigned across = 1;   // the same along x
 };
 
 // The kernel must call wait_for_previous() in every thread before it reads or writes what other kernels write or read.
@@ -44,7 +45,7 @@ void launch(void (*kernel)(Parameters...), LaunchShape shape, const Stream& stre
   attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attributes[0].val.programmaticStreamSerializationAllowed = 1;
   attributes[1].id = cudaLaunchAttributeClusterDimension;
-  attributes[1].val.clusterDim.x = 1, attributes[1].val.clusterDim.y = 1;
+  attributes[1].val.clusterDim.x = shape.across, attributes[1].val.clusterDim.y = 1;
   attributes[1].val.clusterDim.z = shape.cluster;
   cudaLaunchConfig_t config = {};
   config.gridDim = shape.grid;
@@ -52,7 +53,7 @@ void launch(void (*kernel)(Parameters...), LaunchShape shape, const Stream& stre
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = static_cast<cudaStream_t>(stream.device);
   config.attrs = attributes;
-  config.numAttrs = compute_capability() < 90 ? 0 : shape.cluster > 1 ? 2 : 1;
+  config.numAttrs = compute_capability() < 90 ? 0 : shape.cluster * shape.across > 1 ? 2 : 1;
   if (shape.shared_bytes > 48 * 1024) {
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes));
   }
