@@ -43,7 +43,7 @@ using Sums = float[kPairs][2][4];
 // C_i S over the states, of both tiles of a warp. Fragments of C arrive kBatch steps at a time.
 template <bool kCodes, int kStates>
 struct StatePart {
-  static constexpr int kParts = kCodes ? 1 : 2, kSteps = kStates / 16, kBatch = kCodes ? 4 : 2;
+  static constexpr int kParts = kCodes ? 1 : 2, kBatch = kCodes ? 4 : 2;
   uint4 c[2][kBatch][kParts];
 
   __device__ __forceinline__ void load(const ChunkTiles<kStates>* tiles, int first) {
@@ -208,19 +208,6 @@ __device__ __forceinline__ void copy_chunk(const ChunkState<kStates>& state, con
   commit_copies();
 }
 
-template <bool kCodes>
-__device__ __forceinline__ void stage_inputs(const SsdScan& s, ChunkPlace chunk, int h, const InputTile& x) {
-  using Inputs = ThreadInputs<kCodes, kOutputThreads>;
-  Inputs inputs;
-  inputs.load(s.x, chunk, static_cast<int64_t>(h) * kWidth);
-#pragma unroll
-  for (int i = 0; i < Inputs::kEach; ++i) {
-    float v[4];
-    inputs.get(i, v);
-    put_inputs<kCodes>(x, Inputs::row(i), Inputs::column(), v);
-  }
-}
-
 template <bool kCodes, int kStates>
 __global__ void __launch_bounds__(kOutputThreads, 3)
     ssd_chunk_outputs(const __grid_constant__ SsdScan s, const __grid_constant__ ChunkMemory<kStates> memory) {
@@ -238,7 +225,9 @@ __global__ void __launch_bounds__(kOutputThreads, 3)
   StatePart<kCodes, kStates> part;
   part.load(tiles, 0);
   const InputTile x = {reinterpret_cast<__nv_bfloat16*>(m->x)};
-  stage_inputs<kCodes>(s, chunk, h, x);
+  ThreadInputs<kCodes, kOutputThreads> inputs;
+  inputs.load(s.x, chunk, static_cast<int64_t>(h) * kWidth);
+  inputs.put(x);
   wait_copies<0>();
   __syncthreads();
   if (warp_tile(0) * 16 >= chunk.length) return;
@@ -252,7 +241,7 @@ __global__ void __launch_bounds__(kOutputThreads, 3)
     if (k > 0) part.load(tiles, k);
     part.multiply(state, k, from_state);
   }
-#pragma unroll
+#pragma unroll 1  // code that is run once waits for itself
   for (int which = 0; which < 2; ++which) {
     const int tile = warp_tile(which), g = threadIdx.x % 32 / 4;
     if (tile * 16 >= chunk.length) break;
@@ -260,9 +249,11 @@ __global__ void __launch_bounds__(kOutputThreads, 3)
     Sums own = {};
     add_mixed<kCodes, kStates>(tiles, *m, x, tile, own);
     if (floats)
-      store_outputs<kCodes, true>(s, chunk, h, x, tile, decay, from_state[which], own);
+      store_outputs<kCodes, true>(s, chunk, h, x, tile, decay, from_state[0], own);
     else
-      store_outputs<kCodes, false>(s, chunk, h, x, tile, decay, from_state[which], own);
+      store_outputs<kCodes, false>(s, chunk, h, x, tile, decay, from_state[0], own);
+#pragma unroll
+    for (int i = 0; i < kPairs * 8; ++i) from_state[0][i / 8][i / 4 % 2][i % 4] = from_state[1][i / 8][i / 4 % 2][i % 4];
   }
 }
 

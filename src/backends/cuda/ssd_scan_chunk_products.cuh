@@ -26,30 +26,24 @@ struct ProductsShared {
   alignas(16) unsigned char scaled[kCodes ? PieceRows<kStates>::kBytes : 16];  // codes of C by the scales of C and B
 };
 
-// Four neighbours of a row: codes without their scales, or numbers.
-template <bool kCodes>
-__device__ __forceinline__ void load_part(const Numbers& x, int64_t row, int column, bool together, float (&v)[4]) {
-  if constexpr (kCodes) {
-    const char4 c = *reinterpret_cast<const char4*>(static_cast<const int8_t*>(x.data) + row * x.stride + column);
-    v[0] = c.x, v[1] = c.y, v[2] = c.z, v[3] = c.w;
-  } else {
-    load_four(x, row, column, together, v);
-  }
-}
-
 // B of a chunk, from state `first` of all groups on; zeros behind its last token.
 template <bool kCodes, int kStates>
 __device__ __forceinline__ void stage_b(const SsdScan& s, ChunkPlace chunk, int first, unsigned char* to) {
   const StateRows<kStates> b = {reinterpret_cast<__nv_bfloat16*>(to)};
-  const int column = threadIdx.x % (kStates / 4) * 4, first_row = threadIdx.x / (kStates / 4);
-  constexpr int kStep = kChunkThreads / (kStates / 4);
-  const bool together = reads_together(s.b) && (first + column) % 4 == 0;
-#pragma unroll 8
-  for (int i = 0; i < kChunk / kStep; ++i) {
-    const int row = first_row + i * kStep;
-    float v[4] = {0, 0, 0, 0};
-    if (row < chunk.length) load_part<kCodes>(s.b, chunk.begin + row, first + column, together, v);
-    put_inputs<kCodes>(b, row, column, v);
+  constexpr int kTogether = kCodes ? 16 : 4, kAcross = kStates / kTogether, kStep = kChunkThreads / kAcross;
+  const int column = threadIdx.x % kAcross * kTogether, first_row = threadIdx.x / kAcross;
+  const bool together = reads_together(s.b);
+#pragma unroll(kCodes ? 4 : 1)
+  for (int row = first_row; row < kChunk; row += kStep) {
+    if constexpr (kCodes) {
+      uint4 codes = make_uint4(0, 0, 0, 0);
+      if (row < chunk.length) codes = load_sixteen(s.b, chunk.begin + row, first + column);
+      put_codes(b, row, column, codes);
+    } else {
+      float v[4] = {0, 0, 0, 0};
+      if (row < chunk.length) load_four(s.b, chunk.begin + row, first + column, together, v);
+      b.put_four(row, column, v, 1.0f);
+    }
   }
 }
 
@@ -63,24 +57,34 @@ __device__ __forceinline__ void stage_piece(const SsdScan& s, ChunkPlace chunk, 
                                             ProductsShared<kCodes, kStates>* m) {
   const PieceRows<kStates> c = {reinterpret_cast<__nv_bfloat16*>(m->c)};
   const PieceRows<kStates> scaled = {reinterpret_cast<__nv_bfloat16*>(m->scaled)};
-  const int column = threadIdx.x % (kStates / 4) * 4, first_row = threadIdx.x / (kStates / 4), at = first + column;
   constexpr int kStep = kChunkThreads / (kStates / 4);
-  const bool together = reads_together(s.c) && at % 4 == 0;
+  const int column = threadIdx.x % (kStates / 4) * 4, first_row = threadIdx.x / (kStates / 4), at = first + column;
+  const bool together = reads_together(s.c);
   float scale[4] = {1, 1, 1, 1};
   if constexpr (kCodes) {
+    const auto *of_b = static_cast<const float*>(s.b.scales) + at, *of_c = static_cast<const float*>(s.c.scales) + at;
 #pragma unroll
-    for (int i = 0; i < 4; ++i) scale[i] = scale_of(s.b, 0, at + i) * scale_of(s.c, 0, at + i);
+    for (int i = 0; i < 4; ++i) scale[i] = of_b[i] * of_c[i];
   }
-#pragma unroll
-  for (int i = 0; i < kPieceRows / kStep; ++i) {
-    const int row = first_row + i * kStep, token = tile_of_piece(piece, row / 16) * 16 + row % 16;
+#pragma unroll(kCodes ? 4 : 1)
+  for (int row = first_row; row < kPieceRows; row += kStep) {
+    const int token = tile_of_piece(piece, row / 16) * 16 + row % 16;
     float v[4] = {0, 0, 0, 0};
-    if (token < chunk.length) load_part<kCodes>(s.c, chunk.begin + token, at, together, v);
-    put_inputs<kCodes>(c, row, column, v);
     if constexpr (kCodes) {
+      uint32_t word = 0;
+      if (token < chunk.length) {
+        word = *reinterpret_cast<const uint32_t*>(static_cast<const int8_t*>(s.c.data) +
+                                                  (chunk.begin + token) * s.c.stride + at);
+      }
+      numbers_in(word, v);
+      *reinterpret_cast<uint2*>(const_cast<__nv_bfloat16*>(c.at(0, row, column))) =
+          make_uint2(bits_of_pair(v[0], v[1]), bits_of_pair(v[2], v[3]));
 #pragma unroll
       for (int k = 0; k < 4; ++k) v[k] *= scale[k];
       scaled.put_four(row, column, v, 1.0f);
+    } else {
+      if (token < chunk.length) load_four(s.c, chunk.begin + token, at, together, v);
+      c.put_four(row, column, v, 1.0f);
     }
   }
 }

@@ -117,12 +117,7 @@ __device__ __forceinline__ void chunk_sums(const SsdScan& s, ChunkPlace chunk, i
   stage_b<kCodes, kStates>(s, chunk, first_state, m->b);
   __syncthreads();
   const InputRows x = {reinterpret_cast<__nv_bfloat16*>(m->x)};
-#pragma unroll
-  for (int i = 0; i < Inputs::kEach; ++i) {
-    float v[4];
-    inputs.get(i, v);
-    x.put_four(Inputs::row(i), Inputs::column(), v, m->weight[Inputs::row(i)]);
-  }
+  inputs.put_weighted(x, m->weight);
   __syncthreads();
   WarpSums<kStates> sums = {};
   sums.template multiply<kCodes>({reinterpret_cast<__nv_bfloat16*>(m->b)}, x, chunk.length);

@@ -24,8 +24,8 @@ void launch_chunked(const SsdScan& s, int32_t most_chunks, const Stream& stream)
   const int64_t chunks = most_chunks;
   auto* states = reinterpret_cast<ChunkState<kStates>*>(tiles + chunks * s.groups);
   const ChunkMemory<kStates> memory = {tiles, reinterpret_cast<ChunkSteps*>(states + chunks * s.heads), states};
-  const bool codes = inputs_of(s.x, s.x, s.b, s.c) == ScanInputs::kCodes && reads_together(s.x) &&
-                     reads_together(s.b) && reads_together(s.c);
+  const bool codes = inputs_of(s.x, s.x, s.b, s.c) == ScanInputs::kCodes && reads_sixteen(s.x) &&
+                     reads_sixteen(s.b) && reads_sixteen(s.c);
   launch_chunk_states<kStates>(s, memory, most_chunks, codes, stream);
   launch_chunk_carry<kStates>(s, memory, codes, stream);
   launch_chunk_outputs<kStates>(s, memory, most_chunks, codes, stream);

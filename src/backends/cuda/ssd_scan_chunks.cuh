@@ -111,72 +111,99 @@ struct ChunkMemory {
   ChunkState<kStates>* states;  // [chunks][heads]
 };
 
-// A thread's numbers of a head's x: four channels of every (kThreads / 16)th token.
-template <bool kCodes, int kThreads>
-struct ThreadInputs {
-  static constexpr int kAcross = kWidth / 4, kEach = kChunk * kAcross / kThreads;
-  float4 raw[kCodes ? 1 : kEach];
-  char4 code[kCodes ? kEach : 1];
-
-  __device__ __forceinline__ static int row(int i) { return (i * kThreads + static_cast<int>(threadIdx.x)) / kAcross; }
-  __device__ __forceinline__ static int column() { return static_cast<int>(threadIdx.x) % kAcross * 4; }
-  __device__ __forceinline__ void load(const Numbers& x, ChunkPlace chunk, int64_t first) {
-    const int64_t at = chunk.begin * x.stride + first + column();
-    if constexpr (kCodes) {
-#pragma unroll
-      for (int i = 0; i < kEach; ++i) {
-        code[i] = make_char4(0, 0, 0, 0);
-        if (row(i) < chunk.length) {
-          code[i] = *reinterpret_cast<const char4*>(static_cast<const int8_t*>(x.data) + at +
-                                                    static_cast<int64_t>(row(i)) * x.stride);
-        }
-      }
-    } else if (x.dtype == DType::kF32 && reads_together(x)) {
-#pragma unroll
-      for (int i = 0; i < kEach; ++i) {
-        raw[i] = make_float4(0, 0, 0, 0);
-        if (row(i) < chunk.length) {
-          raw[i] = *reinterpret_cast<const float4*>(static_cast<const float*>(x.data) + at +
-                                                    static_cast<int64_t>(row(i)) * x.stride);
-        }
-      }
-    } else {
-#pragma unroll
-      for (int i = 0; i < kEach; ++i) {
-        float v[4] = {0, 0, 0, 0};
-        if (row(i) < chunk.length) {
-          load_four(x, chunk.begin + row(i), static_cast<int>(first) + column(), reads_together(x), v);
-        }
-        raw[i] = make_float4(v[0], v[1], v[2], v[3]);
-      }
-    }
-  }
-  // Codes without their scale, or the numbers.
-  __device__ __forceinline__ void get(int i, float (&v)[4]) const {
-    if constexpr (kCodes) {
-      v[0] = code[i].x, v[1] = code[i].y, v[2] = code[i].z, v[3] = code[i].w;
-    } else {
-      v[0] = raw[i].x, v[1] = raw[i].y, v[2] = raw[i].z, v[3] = raw[i].w;
-    }
-  }
-};
-
+// Codes that can be read sixteen at a time from columns that are multiples of 16.
+__host__ __device__ __forceinline__ bool reads_sixteen(const Numbers& x) {
+  return x.stride % 16 == 0 && reinterpret_cast<int64_t>(x.data) % 16 == 0;
+}
+__device__ __forceinline__ uint4 load_sixteen(const Numbers& x, int64_t row, int64_t column) {
+  return *reinterpret_cast<const uint4*>(static_cast<const int8_t*>(x.data) + row * x.stride + column);
+}
+__device__ __forceinline__ void numbers_in(uint32_t word, float (&v)[4]) {
+  const char4 c = *reinterpret_cast<const char4*>(&word);
+  v[0] = c.x, v[1] = c.y, v[2] = c.z, v[3] = c.w;
+}
 __device__ __forceinline__ uint32_t bits_of_pair(float a, float b) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
   return *reinterpret_cast<const uint32_t*>(&pair);
 }
-// Four codes, or split numbers, into a row of a tile.
-template <bool kCodes, class Tile>
-__device__ __forceinline__ void put_inputs(const Tile& tile, int row, int column, const float (&v)[4]) {
-  if constexpr (kCodes) {
-    *reinterpret_cast<uint2*>(const_cast<__nv_bfloat16*>(tile.at(0, row, column))) =
-        make_uint2(bits_of_pair(v[0], v[1]), bits_of_pair(v[2], v[3]));
-  } else {
-    tile.put_four(row, column, v, 1.0f);
+// Sixteen codes into a row of a tile, which has no low part.
+template <class Tile>
+__device__ __forceinline__ void put_codes(const Tile& tile, int row, int column, const uint4& codes) {
+  const uint32_t words[4] = {codes.x, codes.y, codes.z, codes.w};
+  auto* to = reinterpret_cast<uint4*>(const_cast<__nv_bfloat16*>(tile.at(0, row, column)));
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    float a[4], b[4];
+    numbers_in(words[2 * i], a), numbers_in(words[2 * i + 1], b);
+    to[i] = make_uint4(bits_of_pair(a[0], a[1]), bits_of_pair(a[2], a[3]), bits_of_pair(b[0], b[1]),
+                       bits_of_pair(b[2], b[3]));
   }
 }
 
-// Launches of the kernels, in their order. `codes`: x, B and C are codes that can be read four at a time.
+// A thread's numbers of a head's x: sixteen neighbouring codes, or four floats, of every (kThreads / kAcross)th token.
+template <bool kCodes, int kThreads>
+struct ThreadInputs {
+  static constexpr int kTogether = kCodes ? 16 : 4, kAcross = kWidth / kTogether, kEach = kChunk * kAcross / kThreads;
+  uint4 raw[kEach];
+
+  __device__ __forceinline__ static int row(int i) { return (i * kThreads + static_cast<int>(threadIdx.x)) / kAcross; }
+  __device__ __forceinline__ static int column() { return static_cast<int>(threadIdx.x) % kAcross * kTogether; }
+  __device__ __forceinline__ void load(const Numbers& x, ChunkPlace chunk, int64_t first) {
+    const bool together = reads_together(x);
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      raw[i] = make_uint4(0, 0, 0, 0);
+      if (row(i) >= chunk.length) continue;
+      if constexpr (kCodes) {
+        raw[i] = load_sixteen(x, chunk.begin + row(i), first + column());
+      } else {
+        float v[4];
+        load_four(x, chunk.begin + row(i), static_cast<int>(first) + column(), together, v);
+        raw[i] = make_uint4(__float_as_uint(v[0]), __float_as_uint(v[1]), __float_as_uint(v[2]), __float_as_uint(v[3]));
+      }
+    }
+  }
+  // Into a tile, codes without their scale.
+  template <class Tile>
+  __device__ __forceinline__ void put(const Tile& tile) const {
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      if constexpr (kCodes)
+        put_codes(tile, row(i), column(), raw[i]);
+      else
+        put_floats(tile, i, 1.0f);
+    }
+  }
+  // Into a tile, each token by its weight, in two parts.
+  template <class Tile>
+  __device__ __forceinline__ void put_weighted(const Tile& tile, const float* weight) const {
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const float by = weight[row(i)];
+      if constexpr (!kCodes) {
+        put_floats(tile, i, by);
+      } else {
+        const uint32_t words[4] = {raw[i].x, raw[i].y, raw[i].z, raw[i].w};
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          float a[4], b[4];
+          numbers_in(words[2 * half], a), numbers_in(words[2 * half + 1], b);
+          tile.put_eight(row(i), column() + half * 8, a, b, by);
+        }
+      }
+    }
+  }
+
+ private:
+  template <class Tile>
+  __device__ __forceinline__ void put_floats(const Tile& tile, int i, float by) const {
+    const float v[4] = {__uint_as_float(raw[i].x), __uint_as_float(raw[i].y), __uint_as_float(raw[i].z),
+                        __uint_as_float(raw[i].w)};
+    tile.put_four(row(i), column(), v, by);
+  }
+};
+
+// Launches of the kernels, in their order. `codes`: x, B and C are codes that can be read sixteen at a time.
 template <int kStates>
 void launch_chunk_states(const SsdScan& s, const ChunkMemory<kStates>& memory, int32_t most_chunks, bool codes,
                          const Stream& stream);

@@ -38,6 +38,13 @@ struct SplitTile {
     *reinterpret_cast<uint2*>(data + row * kStride + column) = make_uint2(a.high, b.high);
     *reinterpret_cast<uint2*>(data + (kRows + row) * kStride + column) = make_uint2(a.low, b.low);
   }
+  __device__ __forceinline__ void put_eight(int row, int column, const float (&a)[4], const float (&b)[4],
+                                            float factor) const {  // column / 8 whole
+    const SplitPair p0 = split_pair(factor * a[0], factor * a[1]), p1 = split_pair(factor * a[2], factor * a[3]);
+    const SplitPair p2 = split_pair(factor * b[0], factor * b[1]), p3 = split_pair(factor * b[2], factor * b[3]);
+    *reinterpret_cast<uint4*>(data + row * kStride + column) = make_uint4(p0.high, p1.high, p2.high, p3.high);
+    *reinterpret_cast<uint4*>(data + (kRows + row) * kStride + column) = make_uint4(p0.low, p1.low, p2.low, p3.low);
+  }
   __device__ __forceinline__ const __nv_bfloat16* at(int part, int row, int column) const {
     return data + (part * kRows + row) * kStride + column;
   }
