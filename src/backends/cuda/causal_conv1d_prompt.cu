@@ -84,7 +84,7 @@ struct Target {
 };
 
 template <bool kCodesIn, bool kCodesOut>
-__global__ void __launch_bounds__(128, kCodesIn && kCodesOut ? 6 : 4) causal_conv1d_prompt(const __grid_constant__ ConvParameters p) {
+__global__ void __launch_bounds__(128) causal_conv1d_prompt(const __grid_constant__ ConvParameters p) {
   using Word = typename WordOf<kCodesIn>::Type;
   const int32_t c = static_cast<int32_t>(blockIdx.x * blockDim.x + threadIdx.x) * 4;
   const bool idle = c >= p.channels;

@@ -64,33 +64,35 @@ __device__ __forceinline__ void read_token_scales(const ManyRows& p, ResultScale
 
 // Where four neighbouring weight rows go.
 struct ResultTarget {
+  char* data;      // of the first token
+  int64_t stride;  // bytes a token
   int part;
-  int32_t column;
-  bool together;  // codes or f32 that leave in one word
+  bool together, floats;  // codes or f32 that leave in one word
 };
 __device__ __forceinline__ ResultTarget result_target(const ManyRows& p, int32_t n, const float* inverse) {
   const int part = part_of(p.out, n);
   const Numbers& out = p.out.part[part];
-  ResultTarget r = {part, n - p.out.begin[part], false};
+  const int32_t column = n - p.out.begin[part];
   const int size = out.dtype == DType::kF32 ? 4 : 1;
+  ResultTarget r = {static_cast<char*>(out.data) + static_cast<int64_t>(column) * size,
+                    static_cast<int64_t>(out.stride) * size, part, false, out.dtype == DType::kF32};
   r.together = (out.dtype == DType::kI8 || out.dtype == DType::kF32) && n + 4 <= p.out.begin[part + 1] &&
-               (static_cast<int64_t>(out.stride) | r.column) % 4 == 0 &&
+               (static_cast<int64_t>(out.stride) | column) % 4 == 0 &&
                reinterpret_cast<int64_t>(out.data) % (4 * size) == 0;
 #pragma unroll
   for (int i = 0; i < 4; ++i) r.together = r.together && inverse[i] == inverse[i];
   return r;
 }
 __device__ __forceinline__ void store_four(const ManyRows& p, const ResultTarget& r, int32_t n, int32_t token,
-                                           const float (&y)[4], const float* inverse) {
-  const Numbers& out = p.out.part[r.part];
+                                           const float (&y)[4], const float4& inverse) {
   if (r.together) {
-    const int64_t at = static_cast<int64_t>(token) * out.stride + r.column;
-    if (out.dtype == DType::kF32) {
-      *reinterpret_cast<float4*>(static_cast<float*>(out.data) + at) = make_float4(y[0], y[1], y[2], y[3]);
+    char* to = r.data + token * r.stride;
+    if (r.floats) {
+      *reinterpret_cast<float4*>(to) = make_float4(y[0], y[1], y[2], y[3]);
     } else {
-      const int code[4] = {__float2int_rn(y[0] * inverse[0]), __float2int_rn(y[1] * inverse[1]),
-                           __float2int_rn(y[2] * inverse[2]), __float2int_rn(y[3] * inverse[3])};
-      *reinterpret_cast<uint32_t*>(static_cast<int8_t*>(out.data) + at) = pack_codes(code);
+      const int code[4] = {__float2int_rn(y[0] * inverse.x), __float2int_rn(y[1] * inverse.y),
+                           __float2int_rn(y[2] * inverse.z), __float2int_rn(y[3] * inverse.w)};
+      *reinterpret_cast<uint32_t*>(to) = pack_codes(code);
     }
     return;
   }
@@ -131,6 +133,7 @@ __device__ __forceinline__ void store_results(const ManyRows& p, const float* re
   const float4 scale = *reinterpret_cast<const float4*>(row_scale + lane * 4);
   const float4 more = *reinterpret_cast<const float4*>(bias + lane * 4);
   const ResultTarget target = result_target(p, n, inverse + lane * 4);
+  const float4 steps = *reinterpret_cast<const float4*>(inverse + lane * 4);
   const int rank = kSplit ? static_cast<int>(blockIdx.z) : 0, splits = kSplit ? p.splits : 1;
   const int begin = kEach * rank / splits, end = kEach * (rank + 1) / splits;
   constexpr int kBatch = kSplit ? 1 : 4;  // tokens whose sums are read together
@@ -147,7 +150,7 @@ __device__ __forceinline__ void store_results(const ManyRows& p, const float* re
       const float x_scale = token_scale[t];
       const float y[4] = {fmaf(sums[i].x * x_scale, scale.x, more.x), fmaf(sums[i].y * x_scale, scale.y, more.y),
                           fmaf(sums[i].z * x_scale, scale.z, more.z), fmaf(sums[i].w * x_scale, scale.w, more.w)};
-      store_four(p, target, n, first_token + t, y, inverse + lane * 4);
+      store_four(p, target, n, first_token + t, y, steps);
     }
   }
 }

@@ -159,6 +159,11 @@ __device__ __forceinline__ void produce(const ManyBlock<kKind, kTokens>& s) {
     ask_weights(s, block, x_bytes);
     ask_tokens(block);
   }
+  if constexpr (kShared) {  // a block ends when none of the other one's warps will arrive at its barriers any more
+    for (int32_t block = max(s.inner.count - kStages, 0); block < s.inner.count; ++block) {
+      wait_barrier(s.shared.empty + block % kStages, block / kStages % 2);
+    }
+  }
 }
 
 #endif

@@ -111,6 +111,7 @@ __device__ __forceinline__ void consume(const ManyBlock<kKind, kTokens>& s, int 
     }
   }
   wait_products<0>();
+  if constexpr (kShared) release_stage<kShared>(s.shared.empty + (s.inner.count - 1) % kStages);
 }
 
 // The same where a group's sums of codes are multiplied by its scale and added up in f32: while the products of a tile run,
@@ -169,7 +170,7 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
     publish_barriers();
   }
   if constexpr (kShared)
-    cluster_barrier();
+    cluster_barrier_relaxed();
   else
     __syncthreads();
   let_next_start();
@@ -209,7 +210,7 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
                                       shared.scales.token + begin, first_token + begin,
                                       min(kProduct, p.tokens - first_token - begin));
     }
-    if constexpr (kSplit || kShared) cluster_barrier();  // others still read what lies here, or arrive at barriers
+    if constexpr (kSplit) cluster_barrier();  // others still read what lies here
   }
 #else
   __trap();  // run_linear asks for compute capability 9.0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ssd_scan in chunks (ssd_scan_chunked.cu), first kernel: what a chunk adds to a head's state, all chunks at once, and what
-// the outputs need. A block is a chunk and head: B and x by its weights pass through shared memory, a warp has a quarter of
-// the states and half of the channels. Blocks in front of those make the products of a chunk and group.
+// ssd_scan in chunks (ssd_scan_chunked.cu), first kernel: what a chunk adds to a head's state, all chunks at once. A block is a
+// chunk and head: B and x by its weights pass through shared memory, a warp has a quarter of the states and half of the
+// channels.
 #include "backends/cuda/ssd_scan_chunk_products.cuh"
 
 namespace quamba2::cuda {
@@ -125,33 +125,24 @@ __device__ __forceinline__ void chunk_sums(const SsdScan& s, ChunkPlace chunk, i
                               static_cast<const float*>(s.x.scales) + first_channel, to);
 }
 
-// Blocks below groups * kPieces along y make products, the others are a head each.
 template <bool kCodes, int kStates>
 __global__ void __launch_bounds__(kChunkThreads, kCodes ? 3 : 2)
     ssd_chunk_states(const __grid_constant__ SsdScan s, const __grid_constant__ ChunkMemory<kStates> memory) {
   extern __shared__ uint4 shared_memory[];
   let_next_start();
   wait_for_previous();
-  const int64_t number = blockIdx.x;
+  const int h = static_cast<int>(blockIdx.x), number = static_cast<int>(blockIdx.y);
   ChunkPlace chunk;
-  if (!find_chunk(s, static_cast<int>(number), chunk)) return;
-  const int y = static_cast<int>(blockIdx.y), pieces = s.groups * kPieces;
-  if (y < pieces) {
-    chunk_products(s, chunk, y / kPieces, y % kPieces,
-                   reinterpret_cast<ProductsShared<kCodes, kStates>*>(shared_memory),
-                   memory.tiles + number * s.groups + y / kPieces);
-  } else {
-    const int64_t at = number * s.heads + (y - pieces);
-    chunk_sums(s, chunk, y - pieces, reinterpret_cast<StatesShared<kCodes, kStates>*>(shared_memory), memory.steps + at,
-               memory.states + at);
-  }
+  if (!find_chunk(s, number, chunk)) return;
+  const int64_t at = static_cast<int64_t>(number) * s.heads + h;
+  chunk_sums(s, chunk, h, reinterpret_cast<StatesShared<kCodes, kStates>*>(shared_memory), memory.steps + at,
+             memory.states + at);
 }
 
 template <bool kCodes, int kStates>
 void launch_states(const SsdScan& s, const ChunkMemory<kStates>& memory, int32_t most_chunks, const Stream& stream) {
-  constexpr size_t kProducts = sizeof(ProductsShared<kCodes, kStates>), kSums = sizeof(StatesShared<kCodes, kStates>);
-  const dim3 grid(static_cast<unsigned>(most_chunks), static_cast<unsigned>(s.groups * kPieces + s.heads));
-  launch(ssd_chunk_states<kCodes, kStates>, {grid, dim3(kChunkThreads), kProducts > kSums ? kProducts : kSums}, stream,
+  const dim3 grid(static_cast<unsigned>(s.heads), static_cast<unsigned>(most_chunks));
+  launch(ssd_chunk_states<kCodes, kStates>, {grid, dim3(kChunkThreads), sizeof(StatesShared<kCodes, kStates>)}, stream,
          s, memory);
 }
 

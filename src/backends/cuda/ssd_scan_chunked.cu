@@ -4,8 +4,8 @@
 //
 //   ssd_chunk_states   sum over j of exp(alpha_last - alpha_j) delta_j B_j x_j       a block a (chunk, head)
 //                      delta, alpha and their exponentials                           the same block
-//                      fragments of C, C_i . B_j                                     four blocks a chunk and group
 //   ssd_chunk_carry    S = exp(alpha_last) S + that sum, chunk after chunk           a thread eight numbers of a head
+//                      fragments of C, C_i . B_j                                     four blocks a chunk and group
 //   ssd_chunk_outputs  Y_i = exp(alpha_i) C_i S + sum over j <= i of C_i . B_j delta_j exp(alpha_i - alpha_j) x_j + D x_i
 //                      a block a (chunk, head)
 //
@@ -27,7 +27,7 @@ void launch_chunked(const SsdScan& s, int32_t most_chunks, const Stream& stream)
   const bool codes = inputs_of(s.x, s.x, s.b, s.c) == ScanInputs::kCodes && reads_sixteen(s.x) &&
                      reads_sixteen(s.b) && reads_sixteen(s.c);
   launch_chunk_states<kStates>(s, memory, most_chunks, codes, stream);
-  launch_chunk_carry<kStates>(s, memory, codes, stream);
+  launch_chunk_carry<kStates>(s, memory, most_chunks, codes, stream);
   launch_chunk_outputs<kStates>(s, memory, most_chunks, codes, stream);
 }
 

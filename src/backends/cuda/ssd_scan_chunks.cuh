@@ -208,7 +208,8 @@ template <int kStates>
 void launch_chunk_states(const SsdScan& s, const ChunkMemory<kStates>& memory, int32_t most_chunks, bool codes,
                          const Stream& stream);
 template <int kStates>
-void launch_chunk_carry(const SsdScan& s, const ChunkMemory<kStates>& memory, bool codes, const Stream& stream);
+void launch_chunk_carry(const SsdScan& s, const ChunkMemory<kStates>& memory, int32_t most_chunks, bool codes,
+                        const Stream& stream);
 template <int kStates>
 void launch_chunk_outputs(const SsdScan& s, const ChunkMemory<kStates>& memory, int32_t most_chunks, bool codes,
                           const Stream& stream);

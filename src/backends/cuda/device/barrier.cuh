@@ -61,6 +61,10 @@ __device__ __forceinline__ void wait_bulk() { asm volatile("cp.async.bulk.wait_g
 __device__ __forceinline__ void cluster_barrier() {
   asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
 }
+// The same for barriers alone, that publish_barriers has shown: nothing that was written is waited for.
+__device__ __forceinline__ void cluster_barrier_relaxed() {
+  asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait;" ::: "memory");
+}
 // The place of `shared` in block `rank` of the cluster.
 __device__ __forceinline__ uint32_t cluster_address(const void* shared, int rank) {
   uint32_t at;
