@@ -210,6 +210,7 @@ bool launch_rotation(const GatedRows& p, Rotation rotation, const Stream& stream
 
 bool run_gated_rotation(const GatedRows& p, Rotation rotation, const Stream& stream) {
   if (rotation == Rotation::kNone || p.group_width % kChunk != 0) return false;
+  if (run_gated_rotation_few(p, rotation, stream)) return true;
   switch (p.width) {  // inner widths of Mamba1 and Mamba2 models
     case 1536: return launch_rotation<12, 1>(p, rotation, stream);
     case 2048: return launch_rotation<1, 16>(p, rotation, stream);

@@ -263,10 +263,11 @@ bool run_ssd_scan_step(const SsdScan& s, const Stream& stream) {
   if (s.state.kind == StateKind::kDynamic) {
     const int64_t scales = s.state.scale_step | s.state.scale_head_stride | s.state.scale_slot_stride;
     if (scales % 4 != 0 || reinterpret_cast<int64_t>(s.state.scales) % 16 != 0) return false;
-    if (run_ssd_scan_step_codes(s, stream)) return true;
+    if (run_ssd_scan_step_stream(s, stream)) return true;
     return launch_step<DType::kI8, StateKind::kDynamic>(s, stream);
   }
   if (s.state.kind == StateKind::kStatic) return launch_step<DType::kI8, StateKind::kStatic>(s, stream);
+  if (s.state.dtype == DType::kF16 && run_ssd_scan_step_stream(s, stream)) return true;
   if (s.state.dtype == DType::kF16) return launch_step<DType::kF16, StateKind::kFloat>(s, stream);
   if (s.state.dtype == DType::kF32) return launch_step<DType::kF32, StateKind::kFloat>(s, stream);
   return false;

@@ -54,6 +54,9 @@ __device__ __forceinline__ void commit_bulk() { asm volatile("cp.async.bulk.comm
 __device__ __forceinline__ void show_to_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 // Of the calling thread's groups: shared memory has been read; everything is written.
 __device__ __forceinline__ void wait_bulk_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
+__device__ __forceinline__ void wait_bulk_read_but_one() {  // the newest group may be on its way
+  asm volatile("cp.async.bulk.wait_group.read 1;" ::: "memory");
+}
 __device__ __forceinline__ void wait_bulk() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
 
 #if __CUDA_ARCH__ >= 900
