@@ -10,7 +10,7 @@ std::vector<Segment> four_segments() { return {{0, 9, 2}, {9, 1, 0}, {10, 2, 3},
 std::vector<int32_t> three_parts() { return {0, 64, 70, 160}; }
 
 struct ConvProblem {
-  int32_t channels = 160, taps = 4;
+  int32_t channels = 160, taps = 4, slots = 4;
   std::vector<Segment> segments = four_segments();
   std::vector<int32_t> begin = three_parts();
   Spec x, weight, out;
@@ -63,6 +63,15 @@ std::vector<ConvProblem> problems() {
       if (kind & 8) p.activation = Activation::kNone;
     });
   }
+  for (int kind = 0; kind < 16; ++kind) {  // a token each, of few segments and of many
+    changed([&](ConvProblem& p) {
+      p.bias_misalign = 0, p.slots = 40, p.segments.clear();
+      for (int32_t i = 0; i < (kind & 8 ? 37 : 3); ++i) p.segments.push_back({i, 1, 39 - i});
+      if (kind & 1) p.x.storage = DType::kI8, p.x.grain = kind & 4 ? Grain::kTensor : Grain::kColumn;
+      if (kind & 2) p.out.storage = DType::kI8, p.out.grain = kind & 4 ? Grain::kTensor : Grain::kColumn;
+      if (kind & 4) p.weight.storage = DType::kI8;
+    });
+  }
   changed([](ConvProblem& p) { p.channels = 1792, p.begin = {0, 1536, 1664, 1792}; });
   return all;
 }
@@ -84,7 +93,7 @@ TEST(CausalConv1d, MatchesTheReference) {
     if (p.bias) args.bias = space->floats({p.channels}, 0, 1, p.bias_misalign);
     Spec state = p.x;
     state.row_pad = 0;
-    args.state = space->operand_like({4, p.taps - 1, p.channels}, state, args.x);
+    args.state = space->operand_like({p.slots, p.taps - 1, p.channels}, state, args.x);
     args.segments = space->segments(p.segments);
     args.segment_count = static_cast<int32_t>(p.segments.size());
     args.activation = p.activation;

@@ -147,7 +147,7 @@ void run_conv(const CausalConv1dArgs& a, const Stream& stream) {
   const bool fours = all_in_fours(a);
   const ConvConfig config = conv_config(a.x.values.dim[0], a.segment_count, p.channels, p.taps, fours ? 4 : 1);
   p.tile = config.tile;
-  if (fours && run_conv_prompt(p, config, stream)) return;
+  if (fours && (run_conv_prompt(p, config, stream) || run_conv_step(p, stream))) return;
   LaunchShape shape;
   shape.block = dim3(static_cast<unsigned>(config.threads));
   shape.grid = dim3(static_cast<unsigned>(config.blocks), static_cast<unsigned>(config.tiles));

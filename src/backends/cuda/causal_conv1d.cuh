@@ -70,5 +70,6 @@ __device__ __forceinline__ bool find_tile(const ConvParameters& p, int32_t& tile
 
 // Prompts of four taps, numbers four at a time, all codes or f32. Whether it has launched.
 bool run_conv_prompt(const ConvParameters& p, const ConvConfig& config, const Stream& stream);
+bool run_conv_step(const ConvParameters& p, const Stream& stream);  // the same of one token a segment
 
 }  // namespace quamba2::cuda
