@@ -132,6 +132,99 @@ __device__ __forceinline__ void produce(const ManyBlock<kKind, kTokens>& s) {
   }
 }
 
+// Tokens as they are, rows of codes, re-laid on their way into the ring: 16 of them are a chunk, whose words go to four places.
+// Eight chunks of four tokens a warp: whole lines in, and every bank once. A thread's chunks have the same eighth of a block's
+// columns and, among eight tokens, the same one, so their places differ by a token's bytes alone.
+template <WeightKind kKind, int kTokens, int kThreads>
+struct DirectTokens {
+  using Block = ManyBlock<kKind, kTokens>;
+  static_assert(kThreads % 64 == 0);
+  const Block& s;
+  const char* from;    // column 0 of the thread's chunk, of token 0 and the range's first block
+  int32_t first;       // token
+  uint32_t place;      // of its first word, in a token's bytes
+
+  __device__ __forceinline__ DirectTokens(const Block& block, int32_t thread) : s(block), first(thread / 8) {
+    const WordPlace at = word_place(kKind, thread % 8 * 16);
+    place = static_cast<uint32_t>((at.piece ^ first % 8) * 16 + at.word * 4);
+    from = static_cast<const char*>(s.p.x.data) + static_cast<int64_t>(s.inner.begin) * 128 + thread % 8 * 16;
+  }
+  // `at` counts tokens, block after block; those behind `end` are left out.
+  template <int kCount>
+  __device__ __forceinline__ void load(int32_t at, int32_t end, uint4 (&v)[kCount]) const {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i, at += kThreads / 8) {
+      const int32_t token = at % kTokens;
+      if (at >= end || token >= s.p.tokens) continue;
+      v[i] = *reinterpret_cast<const uint4*>(from + token * s.p.x.stride + at / kTokens * 128);
+    }
+  }
+  template <int kCount>
+  __device__ __forceinline__ void store(int32_t at, int32_t end, const uint4 (&v)[kCount]) const {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i, at += kThreads / 8) {
+      if (at >= end) continue;
+      const auto stage = static_cast<uint32_t>(at / kTokens % Block::kStages);
+      const uint32_t offset = stage * Block::kStage + static_cast<uint32_t>(at % kTokens) * 128 + place;
+      const uint32_t words[4] = {v[i].x, v[i].y, v[i].z, v[i].w};
+#pragma unroll
+      for (int w = 0; w < 4; ++w) {
+        constexpr auto kAway = [](int word) {
+          return static_cast<uint32_t>(word_place(kKind, word * 4).piece * 16 + word_place(kKind, word * 4).word * 4);
+        };
+        *reinterpret_cast<uint32_t*>(s.stages + (offset ^ kAway(w))) = words[w];
+      }
+    }
+  }
+};
+
+// All threads: the weights of as many blocks of K as there are stages, before the kernel in front has ended, then their
+// tokens. Returns how many blocks those are.
+template <WeightKind kKind, int kTokens>
+__device__ __forceinline__ int32_t begin_direct(const ManyBlock<kKind, kTokens>& s) {
+  constexpr int kBatch = 8, kThreads = 384;
+  const int32_t early = min(ManyBlock<kKind, kTokens>::kStages, s.inner.count), end = early * kTokens;
+  if (threadIdx.x == 256) {
+    for (int32_t block = 0; block < early; ++block) ask_weights(s, block, 0);
+    ask_group_scales(s);
+  }
+  wait_for_previous();
+  const DirectTokens<kKind, kTokens, kThreads> tokens(s, static_cast<int32_t>(threadIdx.x));
+  for (int32_t at = tokens.first; at < end; at += kBatch * kThreads / 8) {
+    uint4 v[kBatch];
+    tokens.load(at, end, v);
+    tokens.store(at, end, v);
+  }
+  show_to_copies();
+  __syncthreads();
+  return early;
+}
+
+// 128 threads: the blocks of K behind those. A stage is full when its weights and four warps' tokens are there.
+template <WeightKind kKind, int kTokens>
+__device__ __forceinline__ void produce_direct(const ManyBlock<kKind, kTokens>& s, int32_t early) {
+  constexpr int kStages = ManyBlock<kKind, kTokens>::kStages, kThreads = 128, kCount = kTokens * 8 / kThreads;
+  const auto thread = static_cast<int32_t>(threadIdx.x) % kThreads;
+  if (thread % 32 == 0) {
+    for (int32_t block = 0; block < early; ++block) arrive(s.shared.full + block);
+  }
+  const DirectTokens<kKind, kTokens, kThreads> tokens(s, thread);
+  const int32_t end = s.inner.count * kTokens;
+  uint4 v[kCount];
+  int32_t at = early * kTokens + tokens.first;
+  tokens.load(at, end, v);
+  for (int32_t block = early; block < s.inner.count; ++block, at += kTokens) {
+    const int stage = block % kStages;
+    wait_barrier(s.shared.empty + stage, (block / kStages - 1) % 2);
+    if (thread == 0) ask_weights(s, block, 0);
+    tokens.store(at, end, v);
+    show_to_copies();
+    __syncwarp();
+    if (thread % 32 == 0) arrive(s.shared.full + stage);
+    tokens.load(at + kTokens, end, v);
+  }
+}
+
 #endif
 
 }  // namespace quamba2::cuda
