@@ -138,13 +138,4 @@ constexpr int word_column(WeightKind k, int piece, int q) {
   return piece / 4 * 64 + 16 * q + piece % 4 / 2 * 8 + piece % 2 * 4;
 }
 
-// The same the other way for codes: where the word of four codes at `column`, a multiple of 4 below 128, stands.
-struct WordPlace {
-  int piece = 0, word = 0;
-};
-constexpr WordPlace word_place(WeightKind k, int column) {
-  if (k == WeightKind::kI8) return {column / 32 * 2 + column % 8 / 4, column % 32 / 8};
-  return {column / 64 * 4 + column % 16 / 8 * 2 + column % 8 / 4, column % 64 / 16};
-}
-
 }  // namespace quamba2::cuda

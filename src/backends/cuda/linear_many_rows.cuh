@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// linear for many tokens on sm_90a. First the activations are re-laid (tile_rows; up to 64 rows of codes by every block for
-// itself, which costs less than a launch). A block multiplies 128 weight rows by kTokens tokens: a producer thread copies blocks of 128 bytes along K into a ring in shared memory, two groups of four warps
+// linear for many tokens on sm_90a. First the activations are re-laid (tile_rows). Then a block multiplies 128 weight rows by
+// kTokens tokens: a producer thread copies blocks of 128 bytes along K into a ring in shared memory, two groups of four warps
 // turn the weights of 64 rows each into fragments in registers and multiply them by the tokens.
 //
 //        weights (fragments, registers)        tokens [kTokens, 128 bytes] (shared memory)
@@ -150,7 +150,7 @@ __device__ __forceinline__ void consume_groups(const ManyBlock<kKind, kTokens>& 
 
 #endif
 
-template <WeightKind kKind, int kTokens, bool kSplit, bool kDirect>
+template <WeightKind kKind, int kTokens, bool kSplit>
 __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(const __grid_constant__ ManyRows p) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ uint4 shared_memory[];
@@ -160,9 +160,7 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
   using Block = ManyBlock<kKind, kTokens>;
   const Block block = {p, inner_range<kKind, kSplit>(p), stages, groups, shared};
   if (threadIdx.x == 0) {
-    for (int i = 0; i < Block::kStages; ++i) {
-      init_barrier(shared.full + i, kDirect ? 5 : 1), init_barrier(shared.empty + i, 256);
-    }
+    for (int i = 0; i < Block::kStages; ++i) init_barrier(shared.full + i, 1), init_barrier(shared.empty + i, 256);
     init_barrier(&shared.groups, 1);
     publish_barriers();
   }
@@ -170,23 +168,13 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
   let_next_start();
   constexpr int kHalves = kTokens > 128 ? kTokens / 128 : 1, kProduct = kTokens / kHalves;
   const int group = threadIdx.x / 128;
-  int32_t early = 0;
-  if constexpr (kDirect) {
-    if (group < 2) read_row_scales<kKind>(p, shared.scales);
-    early = begin_direct(block);
-  }
   if (group == 2) {
-    fewer_registers<(kTokens > 64 ? 40 : kDirect ? 48 : 32)>();
-    if constexpr (kDirect)
-      produce_direct(block, early);
-    else if (threadIdx.x == 256)
-      produce(block);
+    fewer_registers<(kTokens > 64 ? 40 : 32)>();
+    if (threadIdx.x == 256) produce(block);
   } else {
-    more_registers<(kTokens > 64 ? 232 : kDirect ? 96 : 104)>();
-    if constexpr (!kDirect) {
-      read_row_scales<kKind>(p, shared.scales);
-      wait_for_previous();
-    }
+    more_registers<(kTokens > 64 ? 232 : 104)>();
+    read_row_scales<kKind>(p, shared.scales);
+    wait_for_previous();
     read_token_scales<kKind>(p, shared.scales);
     const int warp = threadIdx.x % 128 / 32, g = threadIdx.x % 32 / 4, q = threadIdx.x % 4;
     typename SumType<kKind>::Type d[kHalves][kProduct / 2];
@@ -214,7 +202,7 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
                                       shared.scales.token + begin, first_token + begin,
                                       min(kProduct, p.tokens - first_token - begin));
     }
-    if constexpr (kSplit) meet_cluster();  // others still read what lies here
+    if constexpr (kSplit) cluster_barrier();  // others still read what lies here
   }
 #else
   __trap();  // run_linear asks for compute capability 9.0
@@ -243,32 +231,26 @@ size_t many_rows_scratch(const LinearArgs& args, int32_t) {
   return static_cast<size_t>(padded * (128 * many_block_count(kKind, args.weight.values.dim[1]) + 4));
 }
 
-template <WeightKind kKind, int kTokens, bool kSplit, bool kDirect>
+template <WeightKind kKind, int kTokens, bool kSplit>
 void launch_many_rows(const ManyRows& p, const Stream& stream) {
   static_assert((kTokens < 128 ? kTokens : 128) * kResultStride * 4 <= many_ring_bytes<kKind, kTokens>(),
                 "results must fit the ring");
   const dim3 grid((p.weight.outputs + kManyRows - 1) / kManyRows, (p.tokens + kTokens - 1) / kTokens, p.splits);
   const int shared = many_shared_bytes<kKind, kTokens>() + kManyRows / kBandRows * p.group_stride * 32;
-  launch(linear_many_rows<kKind, kTokens, kSplit, kDirect>, {grid, dim3(384), static_cast<size_t>(shared), grid.z}, stream, p);
+  launch(linear_many_rows<kKind, kTokens, kSplit>, {grid, dim3(384), static_cast<size_t>(shared), grid.z}, stream, p);
 }
 
-template <WeightKind kKind, int kTokens, bool kDirect>
+template <WeightKind kKind, int kTokens>
 void split_many_rows(ManyRows p, const Stream& stream) {
   if constexpr (splits_inner<kKind>()) {
     const int32_t tiles = many_tiles(p.weight.outputs, p.tokens, kTokens);
     p.splits = many_splits(tiles, p.blocks, multiprocessors(), kTokens <= 64 ? 2 : 1);
     if (p.splits > 1) {
       p.group_stride = many_groups_of_split(p.weight.group_count, p.splits);
-      return launch_many_rows<kKind, kTokens, true, kDirect>(p, stream);
+      return launch_many_rows<kKind, kTokens, true>(p, stream);
     }
   }
-  launch_many_rows<kKind, kTokens, false, kDirect>(p, stream);
-}
-
-// Whether a block re-lays codes itself: one block along the tokens, whole words.
-inline bool takes_tokens_as_they_are(const ManyRows& p) {
-  return p.tokens <= 64 && p.weight.inner % 128 == 0 && p.x.stride % 16 == 0 &&
-         reinterpret_cast<int64_t>(p.x.data) % 16 == 0;
+  launch_many_rows<kKind, kTokens, false>(p, stream);
 }
 
 template <WeightKind kKind>
@@ -282,19 +264,16 @@ void run_many_rows(const LinearArgs& args, const Stream& stream) {
   p.padded_tokens = padded_tokens_of(p.tokens);
   p.blocks = static_cast<int32_t>(many_block_count(kKind, layout.inner));
   p.splits = 1, p.group_stride = layout.groups;
-  if constexpr (multiplies_codes(kKind)) {
-    if (takes_tokens_as_they_are(p)) return split_many_rows<kKind, 64, true>(p, stream);
-  }
   float* up = reinterpret_cast<float*>(stream.scratch);
   char* tiled = stream.scratch + static_cast<int64_t>(p.padded_tokens) * 4;
   p.tokens_tiled = tiled, p.up = up;
   const TileRows rows = {p.x, tiled, up, p.tokens, p.padded_tokens, layout.inner, p.blocks};
   launch(tile_rows<kKind>, {dim3(p.tokens), dim3(256)}, stream, rows);
-  if (p.tokens <= 64 || sums_groups<kKind>()) return split_many_rows<kKind, 64, false>(p, stream);
+  if (p.tokens <= 64 || sums_groups<kKind>()) return split_many_rows<kKind, 64>(p, stream);
   if constexpr (!sums_groups<kKind>()) {
     if (many_token_tile(layout.outputs, p.tokens, multiprocessors()) == 256)
-      return launch_many_rows<kKind, 256, false, false>(p, stream);
-    split_many_rows<kKind, 128, false>(p, stream);
+      return launch_many_rows<kKind, 256, false>(p, stream);
+    split_many_rows<kKind, 128>(p, stream);
   }
 }
 

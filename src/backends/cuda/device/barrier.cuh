@@ -64,10 +64,6 @@ __device__ __forceinline__ void wait_bulk() { asm volatile("cp.async.bulk.wait_g
 __device__ __forceinline__ void cluster_barrier() {
   asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
 }
-// The same where nothing was written that others read: only that all have come so far.
-__device__ __forceinline__ void meet_cluster() {
-  asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait;" ::: "memory");
-}
 // Four words at the same place in the shared memory of block `rank` of the cluster.
 __device__ __forceinline__ int4 cluster_load(const void* shared, int rank) {
   uint32_t at;
