@@ -1,168 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
-// The row that a linear phase multiplies, computed by all threads of a block and left in shared memory as the linear kernels
-// want it (linear_layout.h): codes, or floats in two parts.
+// The row of in_proj, or of the head: the residual, its norm, and what is multiplied. A thread has kRowVectors runs of four
+// columns of the residual in its registers (HandedRow::column_of).
 #pragma once
 
-#include "backends/cuda/linear_few_rows.cuh"
-#include "backends/cuda/scan_state.cuh"
-#include "backends/cuda/token_rotate.cuh"
-#include "backends/cuda/token_tags.cuh"
+#include "backends/cuda/token_exchange.cuh"
+#include "backends/cuda/token_operand.cuh"
 
 namespace quamba2::cuda {
 
-enum class Known : uint8_t { kNothing, kOfThread, kOfBlock };
+struct Residual {
+  float4 v[kRowVectors];
 
-// A row in the making: its numbers are those at `values` times `factor`.
-struct Row {
-  float *values, *other;  // two buffers
-  float factor = 1;
-  Known known = Known::kNothing;  // of the thread: squares and largest number; of the block: the largest number
-  Measure measure = {};
+  __device__ __forceinline__ explicit Residual(const TokenProgram& p) {
+    const float* from = p.from;
+    if (p.source == RowSource::kSelect) from += static_cast<int64_t>(p.selected[0]) * p.from_stride;
+    const int64_t id = p.source == RowSource::kEmbed ? p.ids[0] : 0;
+    const auto number = [&](int32_t column) {
+      return p.source == RowSource::kEmbed ? table_number(p.table, id, column) : from[column];
+    };
+#pragma unroll
+    for (int i = 0; i < kRowVectors; ++i) {
+      const int32_t column = HandedRow<kRowVectors>::column_of(i);
+      v[i] = {0, 0, 0, 0};
+      if (column < p.width) v[i] = {number(column), number(column + 1), number(column + 2), number(column + 3)};
+    }
+  }
 
-  __device__ __forceinline__ void measure_all(int32_t width) {
-    if (known == Known::kNothing) measure = measure_columns(values, width, factor);
-    known = Known::kOfThread;
+  // The transform of the row; once a token, if at all. `shared`: a row.
+  __device__ __noinline__ void rotate(const HadamardShape& h, float* shared) {
+    store(h.width, shared);
+    hadamard_runs(shared, h);
+#pragma unroll 1
+    for (int i = 0; i < kRowVectors; ++i) {
+      const int32_t column = HandedRow<kRowVectors>::column_of(i);
+      if (column >= h.width) break;
+      float out[4];
+      for (int k = 0; k < 4; ++k) out[k] = hadamard_element(shared, h, column + k);
+      v[i] = {out[0], out[1], out[2], out[3]};
+    }
+    __syncthreads();
+  }
+
+  // What out_proj of the layer before has to add.
+  __device__ __forceinline__ void add(const TokenProgram& p, Turn turn) {
+    const uint32_t* from = p.out_results + turn.place * p.out_words;
+    HandedRow<kRowVectors> row;
+    row.ask(from, p.width);
+    row.wait(from, p.width, turn.mark);
+#pragma unroll
+    for (int i = 0; i < kRowVectors; ++i) {
+      if (HandedRow<kRowVectors>::column_of(i) >= p.width) break;
+      const float4 d = numbers_in(row.w[i]);
+      v[i] = {v[i].x + d.x, v[i].y + d.y, v[i].z + d.z, v[i].w + d.w};
+    }
+  }
+
+  __device__ __forceinline__ void store(int32_t width, float* to) const {
+#pragma unroll
+    for (int i = 0; i < kRowVectors; ++i) {
+      const int32_t column = HandedRow<kRowVectors>::column_of(i);
+      if (column < width) *reinterpret_cast<float4*>(to + column) = v[i];
+    }
+  }
+
+  // Squares of the row, magnitudes of the row times the norm's weight, which it leaves in its place.
+  __device__ __forceinline__ Measure weigh(const float* weight, int32_t width) {
+    Measure m = {0, 0};
+#pragma unroll
+    for (int i = 0; i < kRowVectors; ++i) {
+      const int32_t column = HandedRow<kRowVectors>::column_of(i);
+      m.sum += v[i].x * v[i].x + v[i].y * v[i].y + (v[i].z * v[i].z + v[i].w * v[i].w);
+      if (weight != nullptr && column < width) {
+        const float4 by = *reinterpret_cast<const float4*>(weight + column);
+        v[i] = {v[i].x * by.x, v[i].y * by.y, v[i].z * by.z, v[i].w * by.w};
+      }
+      m.largest = fmaxf(fmaxf(fmaxf(m.largest, fabsf(v[i].x)), fmaxf(fabsf(v[i].y), fabsf(v[i].z))), fabsf(v[i].w));
+    }
+    return m;
+  }
+  __device__ __forceinline__ void scale(float by) {
+#pragma unroll
+    for (int i = 0; i < kRowVectors; ++i) v[i] = {v[i].x * by, v[i].y * by, v[i].z * by, v[i].w * by};
+  }
+
+  // Its norm, encoded, to `row`, seen by all threads; gives what results are multiplied by. `turned`: a row for transforms.
+  template <WeightKind kKind>
+  __device__ __forceinline__ float encode(const TokenProgram& p, const LayerTables& layer, float2* shared, float* turned,
+                                          char* row) const {
+    Residual normed = *this;
+    Measure m = measure_block(normed.weigh(layer.norm, p.width), shared);
+    float norm = rsqrtf(m.sum / static_cast<float>(p.width) + p.eps);
+    if (p.head_turn.width > 0) {
+      normed.scale(norm), norm = 1.0f;
+      normed.rotate(p.head_turn, turned);
+      m = measure_block(normed.weigh(nullptr, p.width), shared);
+    }
+    const OperandScale scale = operand_scale<kKind>(p.shape[0].x_is_dynamic, layer.x_in, m.largest * norm);
+    normed.scale(scale.down * norm);
+#pragma unroll
+    for (int i = 0; i < kRowVectors; ++i) {
+      const int32_t column = HandedRow<kRowVectors>::column_of(i);
+      if (column >= p.width) break;
+      put_two<kKind>(row, column, normed.v[i].x, normed.v[i].y);
+      put_two<kKind>(row, column + 2, normed.v[i].z, normed.v[i].w);
+    }
+    __syncthreads();
+    return scale.up;
   }
 };
-
-// The numbers that the phase before hands on; all are asked for before the first is waited for.
-__device__ __forceinline__ void load_handed(const RowOp& op, uint32_t tag, float* kept, Row* row) {
-  const int32_t width = op.width, step = 4 * kTokenThreads, begin = first_column();
-  const Tagged* from = op.handed + begin;
-  const bool adds = op.kind == RowOpKind::kAdd;
-  FourHanded first[kRowVectors] = {};
-#pragma unroll
-  for (int j = 0; j < kRowVectors; ++j) {
-    if (begin + j * step < width) first[j] = poll_four(from + j * step);
-  }
-#pragma unroll
-  for (int j = 0; j < kRowVectors; ++j) {
-    const int32_t column = begin + j * step;
-    if (column >= width) break;
-    float4 v = take_four(from + j * step, first[j], tag);
-    if (adds) {
-      const float4 k = four_at(kept + column);
-      v = {v.x + k.x, v.y + k.y, v.z + k.z, v.w + k.w};
-      put_four(kept + column, v);
-    }
-    put_four(row->values + column, v);
-    row->measure.add(v);
-  }
-  row->known = Known::kOfThread;
-}
-
-// Rows from elsewhere, once a token.
-__device__ __noinline__ void load_other(const TokenProgram& p, const RowOp& op, float* kept, float* values) {
-  const int64_t id = op.kind == RowOpKind::kEmbed ? p.ids[0] : 0;
-  const float* from = op.kind == RowOpKind::kKept ? kept : op.from;
-  if (op.kind == RowOpKind::kSelect) from += static_cast<int64_t>(p.selected[0]) * op.stride;
-#pragma unroll 1
-  for (int32_t column = first_column(); column < op.width; column += 4 * kTokenThreads) {
-#pragma unroll 1
-    for (int k = 0; k < 4; ++k) {
-      const float v = op.kind == RowOpKind::kEmbed ? table_number(p.table, id, column + k) : from[column + k];
-      kept[column + k] = values[column + k] = v;
-    }
-  }
-}
-
-__device__ __noinline__ void normalize_groups(const RowOp& op, BlockReducer& reducer, float factor, float* values) {
-  const int32_t group_width = op.width / op.groups;
-  for (int32_t g = 0; g < op.groups; ++g) {
-    Measure m;
-    visit_columns(op.width, [&](int32_t column) {
-      if (column / group_width == g) m.add(scaled(four_at(values + column), factor));
-    });
-    const float r = 1.0f / sqrtf(reducer.reduce(m).sum / static_cast<float>(group_width) + op.eps);
-    visit_columns(op.width, [&](int32_t column) {
-      if (column / group_width == g) put_four(values + column, scaled(scaled(four_at(values + column), factor), r));
-    });
-  }
-}
-
-__device__ __forceinline__ void normalize(const RowOp& op, BlockReducer& reducer, Row* row) {
-  if (op.groups > 1) {
-    normalize_groups(op, reducer, row->factor, row->values);
-    row->factor = 1;
-    row->known = Known::kNothing;
-  } else {
-    row->measure_all(op.width);
-    const Measure all = reducer.reduce(row->measure);
-    const float r = rsqrtf(all.sum / static_cast<float>(op.width) + op.eps);
-    row->factor *= r;
-    row->measure.largest = all.largest * r;
-    row->known = Known::kOfBlock;
-  }
-  if (op.weight == nullptr) return;
-  visit_columns(op.width, [&](int32_t column) {
-    const float4 w = scaled(four_at(op.weight + column), row->factor), v = four_at(row->values + column);
-    put_four(row->values + column, {v.x * w.x, v.y * w.y, v.z * w.z, v.w * w.w});
-  });
-  row->factor = 1;
-  row->known = Known::kNothing;
-}
-
-// `tag`: of the phase before.
-__device__ __forceinline__ void run_row_op(const TokenProgram& p, const RowOp& op, uint32_t tag, float* kept,
-                                           const float* signs, BlockReducer& reducer, Row* row) {
-  switch (op.kind) {
-    case RowOpKind::kAdd:
-    case RowOpKind::kLoad: load_handed(op, tag, kept, row); return;
-    case RowOpKind::kNorm: normalize(op, reducer, row); return;
-    case RowOpKind::kRotate: {
-      const HadamardShape& h = p.rotation[op.rotation];
-      rotate(h, signs + op.rotation * kLargestCore * kLargestCore, row->factor, row->values, row->other);
-      float* last = row->values;
-      if (ends_in_other(h)) row->values = row->other, row->other = last;
-      row->factor = 1;
-      row->known = Known::kNothing;
-      return;
-    }
-    default: load_other(p, op, kept, row->values);
-  }
-}
-
-// A word of codes. The largest of a row under a scale of its own is 127 but for roundings: only static scales need limits.
-__device__ __forceinline__ uint32_t four_codes(float4 v, float up, float inverse) {
-  const auto code = [&](float x) {
-    return static_cast<uint32_t>(__float2int_rn(fminf(fmaxf(x * up * inverse, -128.0f), 127.0f))) & 255u;
-  };
-  return code(v.x) | code(v.y) << 8 | code(v.z) << 16 | code(v.w) << 24;
-}
-
-// Leaves the row in its other buffer as the right operand, zeros behind it up to whole tiles, and gives what its results are
-// multiplied by.
-template <WeightKind kKind>
-__device__ __forceinline__ float encode_row(const LinearPhase& l, BlockReducer& reducer, Row* row) {
-  const int32_t end = l.k_tiles * tile_columns(kKind);
-  const bool is_dynamic = !multiplies_codes(kKind) || l.x_by == ScaleBy::kRow;
-  float largest = row->measure.largest;
-  if (is_dynamic && row->known != Known::kOfBlock) {
-    row->measure_all(l.inner);
-    largest = reducer.reduce(row->measure).largest;
-  }
-  if constexpr (multiplies_codes(kKind)) {
-    const float scale = is_dynamic ? __fdiv_rn(largest, 127.0f) : *l.x_scale;
-    const CodeFactor code = code_factor(scale);
-    const float up = code.up * row->factor;
-    visit_columns(end, [&](int32_t column) {
-      const uint32_t word = column < l.inner ? four_codes(four_at(row->values + column), up, code.inverse) : 0;
-      *reinterpret_cast<uint32_t*>(reinterpret_cast<char*>(row->other) + column) = word;
-    });
-    return scale;
-  } else {
-    const PowerOfTwo power = power_for(largest);
-    visit_columns(end, [&](int32_t column) {
-      const float4 four = column < l.inner ? scaled(four_at(row->values + column), row->factor) : float4{};
-      const float v[4] = {four.x * power.down, four.y * power.down, four.z * power.down, four.w * power.down};
-      uint32_t high[4], low[4];
-#pragma unroll
-      for (int k = 0; k < 4; ++k) split_number<kKind == WeightKind::kBF16>(v[k], &high[k], &low[k]);
-      *reinterpret_cast<uint4*>(row->other + column) =
-          make_uint4(high[0] | high[1] << 16, high[2] | high[3] << 16, low[0] | low[1] << 16, low[2] | low[3] << 16);
-    });
-    return power.up;
-  }
-}
 
 }  // namespace quamba2::cuda

@@ -1,278 +1,241 @@
 // SPDX-License-Identifier: Apache-2.0
 // A scan phase: conv, step of the state, and gate, of a head or a part of its channels, a block each. What the phase before
-// it does not write is read before its numbers are waited for: the state, the conv's history and parameters. A thread has
-// eight channels of up to kMostStateRows rows of the state; lanes go along the channels first.
+// it does not write is asked for before its numbers are waited for: the state, the conv's history and the tables. A thread has
+// one number to wait for: of x, B or C, of z, or the head's dt; then two channels of up to kMostPasses rows of the state.
 //
 // Every block of a group convolves the group's B and C for itself; the group's first block writes their history, late: when
 // it has been given what all blocks of the phase hand on, they have read it.
 #pragma once
 
-#include "backends/cuda/device/vectors.cuh"
-#include "backends/cuda/device/warp.cuh"
-#include "backends/cuda/token_linear.cuh"
+#include "backends/cuda/scan_state.cuh"
+#include "backends/cuda/token_exchange.cuh"
+#include "backends/cuda/token_operand.cuh"
 
 namespace quamba2::cuda {
 
+enum class ScanRole : uint8_t { kX, kB, kC, kGate, kStep, kNothing };
+
+// What of all scan phases is this thread's: the same in every layer.
 struct ScanPlace {
-  int32_t head, group, channels, first;  // channels of this block's part: [first, first + channels) of all heads'
-  bool works, first_of_group;
-  int32_t first_in_head, states, across_shift;  // 1 << across_shift lanes of eight channels
-  __device__ __forceinline__ static ScanPlace make(const TokenProgram& p) {
-    const auto block = static_cast<int32_t>(blockIdx.x);
-    ScanPlace s = {};
-    s.works = block < p.heads * p.parts;
-    if (!s.works) return s;
-    s.head = block / p.parts;
-    s.group = s.head / (p.heads / p.groups);
-    s.channels = p.width / p.parts;
-    s.first_in_head = block % p.parts * s.channels;
-    s.first = s.head * p.width + s.first_in_head;
-    s.first_of_group = block % (p.heads / p.groups * p.parts) == 0;
-    s.states = p.states;
-    while (8 << s.across_shift < s.channels) ++s.across_shift;
-    return s;
-  }
-};
+  bool works, first_of_group;  // of the block
+  int32_t head, channels, first, first_in_head;
+  ScanRole role;
+  int32_t source, channel;  // source: among in_proj's results; channel: of the conv, or of z
+  int64_t history, state;   // bytes from a layer's
+  int32_t pair, row, rows;  // of the state: the first channel, row, and rows a pass
 
-// One channel of the conv: x, then B, then C, a thread each.
-struct ConvPlace {
-  bool works, writes;
-  int32_t channel, column, which;
-  __device__ __forceinline__ ConvPlace(const ScanPhase& s, const ScanPlace& place) {
-    const auto t = static_cast<int32_t>(threadIdx.x);
-    which = t < place.channels ? 0 : t < place.channels + place.states ? 1 : 2;
-    works = t < place.channels + 2 * place.states;
-    writes = which == 0 || place.first_of_group;
-    column =
-        which == 0 ? place.first + t : place.group * place.states + t - place.channels - (which - 1) * place.states;
-    channel = s.begin[which] + column;
-  }
-  __device__ __forceinline__ const Numbers& numbers(const ScanPhase& s) const {
-    return which == 0 ? s.x : which == 1 ? s.b : s.c;
-  }
-};
-
-__device__ __forceinline__ int size_of(DType dtype) { return dtype == DType::kF32 ? 4 : dtype == DType::kI8 ? 1 : 2; }
-__device__ __forceinline__ void prefetch_number(const Numbers& x, int64_t row, int64_t column) {
-  prefetch(static_cast<const char*>(x.data) + (row * x.stride + column) * size_of(x.dtype));
-}
-__device__ __forceinline__ void prefetch_scale(const Numbers& x, int64_t i) {
-  if (x.by == ScaleBy::kColumn || x.by == ScaleBy::kRow) prefetch(static_cast<const float*>(x.scales) + i);
-}
-
-// Asks the second-level cache for what a scan phase reads beside what is handed to it.
-__device__ __forceinline__ void prefetch_scan(const ScanPhase& s, const ScanPlace& place, int64_t slot) {
-  if (!place.works) return;
-  const ConvPlace conv(s, place);
-  const auto t = static_cast<int32_t>(threadIdx.x);
-  if (conv.works) {
-    prefetch_scale(s.history, conv.channel);
-    prefetch_scale(conv.numbers(s), conv.column);
-    prefetch_number(s.conv_weight, conv.channel, 0);
-    prefetch_scale(s.conv_weight, conv.channel);
-    if (s.conv_bias != nullptr) prefetch(s.conv_bias + conv.channel);
-#pragma unroll 1
-    for (int k = 0; k < kTaps - 1; ++k) prefetch_number(s.history, slot * (kTaps - 1) + k, conv.channel);
-  }
-  if (t < place.channels) prefetch_scale(s.z_scales, place.first + t);
-  if (t == 0) {
-    prefetch_scale(s.dt_scales, place.head);
-    prefetch(s.a_log + place.head);
-    if (s.dt_bias != nullptr) prefetch(s.dt_bias + place.head);
-    if (s.d != nullptr) prefetch(s.d + (s.d_per_channel ? place.first : place.head));
-  }
-  const HeadState state(s.state, slot, place.head);
-  const int size = size_of(state.dtype), channels = place.channels;
-  const int32_t lines = (channels * size + 127) / 128;  // of a row
-#pragma unroll 1
-  for (int32_t i = t; i < place.states * lines; i += kTokenThreads)
-    prefetch(state.data + (i / lines * state.row_stride + place.first_in_head) * size + i % lines * 128);
-}
-
-struct ConvChannel : ConvPlace {
-  float weight[kTaps], history[kTaps - 1], bias, in_scale, out_scale;
-
-  __device__ __forceinline__ ConvChannel(const ScanPhase& s, const ScanPlace& place, int64_t slot)
-      : ConvPlace(s, place) {
+  __device__ __forceinline__ ScanPlace(const TokenProgram& p, int64_t slot) {
+    const ScanShape& s = p.scan;
+    const auto block = static_cast<int32_t>(blockIdx.x), t = static_cast<int32_t>(threadIdx.x);
+    works = p.layer_count > 0 && block < s.heads * s.parts;
+    first_of_group = false, role = ScanRole::kNothing;
     if (!works) return;
-    const Numbers& out = numbers(s);
-    bias = s.conv_bias != nullptr ? s.conv_bias[channel] : 0.0f;
-    in_scale = plain_scale(s.history, channel);
-    out_scale = plain_scale(out, column);
-    const float by = plain_scale(s.conv_weight, channel);
-    if (s.conv_weight.dtype == DType::kI8) {
-      const char4 w = static_cast<const char4*>(s.conv_weight.data)[channel];
-      weight[0] = w.x * by, weight[1] = w.y * by, weight[2] = w.z * by, weight[3] = w.w * by;
-    } else {
-      const float4 w = static_cast<const float4*>(s.conv_weight.data)[channel];
-      weight[0] = w.x, weight[1] = w.y, weight[2] = w.z, weight[3] = w.w;
+    head = block / s.parts;
+    const int32_t each = s.heads / s.groups, group = head / each;
+    channels = s.width / s.parts;
+    first_in_head = block % s.parts * channels;
+    first = head * s.width + first_in_head;
+    first_of_group = block % (each * s.parts) == 0;
+    const int32_t b = channels, c = b + s.states, z = c + s.states;
+    source = 0, channel = 0;
+    if (t < b) {
+      role = ScanRole::kX, source = s.x + first + t, channel = s.conv_x + first + t;
+    } else if (t < c) {
+      role = ScanRole::kB, source = s.b + group * s.states + t - b, channel = s.conv_b + group * s.states + t - b;
+    } else if (t < z) {
+      role = ScanRole::kC, source = s.c + group * s.states + t - c, channel = s.conv_c + group * s.states + t - c;
+    } else if (t < z + channels) {
+      role = ScanRole::kGate, source = s.z + first + t - z, channel = first + t - z;
+    } else if (t >= kTokenThreads - 32) {
+      role = ScanRole::kStep, source = s.dt + head;
     }
+    history = (slot * (kTaps - 1) * s.history_stride + channel) * (s.history_is_codes ? 1 : 4);
+    const int32_t lanes = channels / 2;
+    pair = t % lanes * 2, row = t / lanes, rows = kTokenThreads / lanes;
+    state = (slot * s.slot_stride + head * s.head_stride + row * s.row_stride + first_in_head + pair) *
+            (s.state_is_half ? 2 : 4);
+  }
+  __device__ __forceinline__ bool convolves() const { return role <= ScanRole::kC; }
+};
+
+// The input's last numbers of a channel, as they are stored.
+struct ConvHistory {
+  float v[kTaps - 1];
+  __device__ __forceinline__ void load(const ScanShape& s, const char* at) {
 #pragma unroll
     for (int k = 0; k < kTaps - 1; ++k)
-      history[k] = plain_code(s.history, (slot * (kTaps - 1) + k) * s.history.stride + channel);
+      v[k] = s.history_is_codes ? static_cast<float>(reinterpret_cast<const int8_t*>(at)[k * s.history_stride])
+                                : reinterpret_cast<const float*>(at)[k * s.history_stride];
   }
-
-  // The channel's value as the scan reads it, from its input's code. Writes the history, as codes, or leaves it in `late`.
-  __device__ __forceinline__ float run(const ScanPhase& s, int64_t slot, float now, float* late) const {
-    float y = bias;
+  __device__ __forceinline__ void store(const ScanShape& s, char* at) const {
 #pragma unroll
-    for (int k = 0; k < kTaps; ++k) {
-      const float code = k == kTaps - 1 ? now : history[k < kTaps - 1 ? k : 0];
-      y += weight[k] * (s.history.by == ScaleBy::kNothing ? code : code * in_scale);
+    for (int k = 0; k < kTaps - 1; ++k) {
+      if (s.history_is_codes)
+        reinterpret_cast<int8_t*>(at)[k * s.history_stride] = static_cast<int8_t>(__float2int_rn(v[k]));
+      else
+        reinterpret_cast<float*>(at)[k * s.history_stride] = v[k];
     }
-    if (writes) {
-#pragma unroll
-      for (int k = 0; k < kTaps - 1; ++k) {
-        const float code = k == kTaps - 2 ? now : history[k + 1 < kTaps - 1 ? k + 1 : k];
-        if (which == 0)
-          store_history(s, slot, k, channel, code);
-        else
-          late[k * kTokenThreads + threadIdx.x] = code;
-      }
-    }
-    const Numbers& to = numbers(s);
-    const float code = as_code(to.dtype, s.silu ? silu(y) : y, out_scale);
-    return to.by == ScaleBy::kNothing ? code : code * out_scale;
-  }
-
-  __device__ __forceinline__ static void store_history(const ScanPhase& s, int64_t slot, int k, int32_t channel,
-                                                       float code) {
-    const int64_t i = (slot * (kTaps - 1) + k) * s.history.stride + channel;
-    if (s.history.dtype == DType::kI8)
-      static_cast<int8_t*>(s.history.data)[i] = static_cast<int8_t>(__float2int_rn(code));
-    else
-      static_cast<float*>(s.history.data)[i] = code;
   }
 };
 
-// The history of a group's B and C, which its first block has left in `late`. All of the phase's numbers have been taken.
-__device__ __forceinline__ void store_late(const ScanPhase& s, const ScanPlace& place, int64_t slot,
-                                           const float* late) {
-  const auto t = static_cast<int32_t>(threadIdx.x);
-  if (!place.first_of_group || t < place.channels || t >= place.channels + 2 * place.states) return;
-  const int32_t i = t - place.channels, part = i / place.states;
-  const int32_t channel = s.begin[1 + part] + place.group * place.states + i - part * place.states;
-  for (int k = 0; k < kTaps - 1; ++k) ConvChannel::store_history(s, slot, k, channel, late[k * kTokenThreads + t]);
+// Asks the second-level cache for what a scan phase reads beside what is handed to it.
+__device__ __forceinline__ void prefetch_scan(const TokenProgram& p, const LayerTables& layer, const ScanPlace& place) {
+  if (place.convolves()) {
+    prefetch(layer.conv + place.channel);
+    const int32_t step = p.scan.history_stride * (p.scan.history_is_codes ? 1 : 4);
+#pragma unroll
+    for (int k = 0; k < kTaps - 1; ++k) prefetch(layer.history + place.history + k * step);
+  }
+  const int64_t step = place.rows * p.scan.row_stride * (p.scan.state_is_half ? 2 : 4);
+  if (place.pair == 0) {
+    for (int i = 0; place.row + i * place.rows < p.scan.states; ++i) prefetch(layer.state + place.state + i * step);
+  }
 }
 
-// Eight channels of up to kMostStateRows rows of a state of f16 or f32.
-struct StateRows {
-  float v[kMostStateRows][8];
-  int32_t first_row, step, channel;  // of the block's part
+// A number after the conv, as the scan reads it.
+__device__ __forceinline__ float convolve(const ScanShape& s, const ConvColumn& w, const ConvHistory& h, float now) {
+  float y = w.bias;
+#pragma unroll
+  for (int k = 0; k < kTaps; ++k) y += w.weight[k] * ((k == kTaps - 1 ? now : h.v[k < kTaps - 1 ? k : 0]) * w.in_scale);
+  if (s.silu) y = silu(y);
+  if (w.out_inverse < 0.0f) return y;
+  return fminf(fmaxf(rintf(y * w.out_inverse), -128.0f), 127.0f) * w.out_scale;
+}
 
-  __device__ __forceinline__ StateRows(const ScanPhase& s, const ScanPlace& place, const HeadState& state) {
-    const auto t = static_cast<int32_t>(threadIdx.x);
-    channel = (t & ((1 << place.across_shift) - 1)) * 8;
-    first_row = t >> place.across_shift;
-    step = kTokenThreads >> place.across_shift;
+// Two channels of up to kMostPasses rows of a state of f16 or f32, as it is stored.
+template <class Pair>
+struct StatePairs {
+  Pair v[kMostPasses];
+  __device__ __forceinline__ static float2 get(__half2 h) { return __half22float2(h); }
+  __device__ __forceinline__ static float2 get(float2 f) { return f; }
+  __device__ __forceinline__ static void set(__half2* to, float2 f) { *to = __floats2half2_rn(f.x, f.y); }
+  __device__ __forceinline__ static void set(float2* to, float2 f) { *to = f; }
+
+  __device__ __forceinline__ void load(const char* at, int64_t step, int32_t passes) {
 #pragma unroll
-    for (int r = 0; r < kMostStateRows; ++r) {
-#pragma unroll
-      for (int i = 0; i < 8; ++i) v[r][i] = 0;
-      if (row(r) < place.states) load(state, address(s, place, state, r), v[r]);
+    for (int i = 0; i < kMostPasses; ++i) {
+      v[i] = Pair{};
+      if (i < passes) v[i] = *reinterpret_cast<const Pair*>(at + i * step);
     }
   }
-  __device__ __forceinline__ int32_t row(int r) const { return first_row + r * step; }
-
-  __device__ __forceinline__ void store(const ScanPhase& s, const ScanPlace& place, const HeadState& state) const {
+  // The state after the step; adds to y.
+  __device__ __forceinline__ void step(float decay, float2 input, const float* b, const float* c, int32_t rows,
+                                       int32_t passes, float2* y) {
 #pragma unroll
-    for (int r = 0; r < kMostStateRows; ++r) {
-      if (row(r) >= place.states) continue;
-      char* to = address(s, place, state, r);
-      if (state.dtype == DType::kF16) {
-        __half2 pairs[4];
-#pragma unroll
-        for (int i = 0; i < 4; ++i) pairs[i] = __floats2half2_rn(v[r][2 * i], v[r][2 * i + 1]);
-        *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(pairs);
-      } else {
-        reinterpret_cast<float4*>(to)[0] = {v[r][0], v[r][1], v[r][2], v[r][3]};
-        reinterpret_cast<float4*>(to)[1] = {v[r][4], v[r][5], v[r][6], v[r][7]};
-      }
+    for (int i = 0; i < kMostPasses; ++i) {
+      if (i >= passes) break;
+      const float b_row = b[i * rows], c_row = c[i * rows];
+      float2 s = get(v[i]);
+      s = {fmaf(decay, s.x, b_row * input.x), fmaf(decay, s.y, b_row * input.y)};
+      y->x = fmaf(c_row, s.x, y->x), y->y = fmaf(c_row, s.y, y->y);
+      set(&v[i], s);
     }
   }
-
- private:
-  __device__ __forceinline__ char* address(const ScanPhase& s, const ScanPlace& place, const HeadState& state,
-                                           int r) const {
-    const int64_t at = row(r) * state.row_stride + place.first_in_head + channel;
-    return state.data + at * (state.dtype == DType::kF16 ? 2 : 4);
-  }
-  __device__ __forceinline__ static void load(const HeadState& state, const char* from, float (&to)[8]) {
-    if (state.dtype == DType::kF16) {
-      const uint4 words = *reinterpret_cast<const uint4*>(from);
-      const uint32_t word[4] = {words.x, words.y, words.z, words.w};
+  __device__ __forceinline__ void store(char* at, int64_t step, int32_t passes) const {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&word[i]));
-        to[2 * i] = pair.x, to[2 * i + 1] = pair.y;
-      }
-    } else {
-      const float4 a = reinterpret_cast<const float4*>(from)[0], b = reinterpret_cast<const float4*>(from)[1];
-      to[0] = a.x, to[1] = a.y, to[2] = a.z, to[3] = a.w, to[4] = b.x, to[5] = b.y, to[6] = b.z, to[7] = b.w;
+    for (int i = 0; i < kMostPasses; ++i) {
+      if (i < passes) *reinterpret_cast<Pair*>(at + i * step) = v[i];
     }
   }
 };
 
-// `tag`: of this phase. `shared`: kMostScanFloats floats, then 64 a warp.
-__device__ __forceinline__ void run_scan(const ScanPhase& s, const ScanPlace& place, int64_t slot, uint32_t tag,
-                                         float* shared, float* late) {
-  if (!place.works) return;  // the whole block
-  const ConvChannel conv(s, place, slot);
-  const HeadState state(s.state, slot, place.head);
-  StateRows rows(s, place, state);
-  const auto t = static_cast<int32_t>(threadIdx.x);
-  const bool writes = t < place.channels;  // out
-  const float dt_bias = s.dt_bias != nullptr ? s.dt_bias[place.head] : 0.0f, a_log = s.a_log[place.head];
-  const float dt_scale = plain_scale(s.dt_scales, place.head);
-  const float z_scale = writes ? plain_scale(s.z_scales, place.first + t) : 1.0f;
-  float skip = 0;
-  if (writes && s.d != nullptr) skip = s.d_per_channel ? s.d[place.first + t] : s.d[place.head];
-
-  const Tagged *input = s.input + (conv.works ? conv.channel : 0), *z = s.z + place.first + (writes ? t : 0);
-  const uint64_t first_input = poll_one(input), first_z = poll_one(z), first_dt = poll_one(s.dt + place.head);
-  if (conv.works) shared[t] = conv.run(s, slot, take_handed(input, first_input, tag - 1), late);
-  float* const step = shared + kMostScanFloats - 2;  // delta and the decay: of one warp, for all
-  if (t >= kTokenThreads - 32) {
-    const float dt = take_handed(s.dt + place.head, first_dt, tag - 1) * dt_scale + dt_bias;
-    const float of_head = fminf(fmaxf(softplus(dt), s.dt_min), s.dt_max);
-    step[0] = of_head, step[1] = expf(-of_head * expf(a_log));
+// Channels 2 lane and 2 lane + 1 of the block's part, by its first warp: gated; the sum of their squares; weighed; their
+// Sylvester transform.
+__device__ __forceinline__ void hand_on_channels(const TokenProgram& p, const ScanPlace& place, Turn turn, float2 y,
+                                                 float2 weight) {
+  const auto lane = static_cast<int32_t>(threadIdx.x);
+  uint32_t* const to = p.scan_results + turn.place * p.scan_words;
+  if (p.turn.has_norm) {
+    const float sum = warp_sum(y.x * y.x + y.y * y.y);
+    if (lane == 0) hand_on(to + p.scan.heads * p.scan.width + blockIdx.x, sum, turn.mark);
   }
-  const float gate = writes ? silu(take_handed(z, first_z, tag - 1) * z_scale) : 0.0f;
-  __syncthreads();
-
-  const float delta = step[0], decay = step[1];
-  const float *x = shared, *b = shared + place.channels, *c = b + place.states;
-  float input_of[8], y[8] = {};
-#pragma unroll
-  for (int i = 0; i < 8; ++i) input_of[i] = delta * x[rows.channel + i];
-#pragma unroll
-  for (int r = 0; r < kMostStateRows; ++r) {
-    if (rows.row(r) >= place.states) continue;
-    const float b_row = b[rows.row(r)], c_row = c[rows.row(r)];
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      rows.v[r][i] = fmaf(decay, rows.v[r][i], b_row * input_of[i]);
-      y[i] = fmaf(c_row, rows.v[r][i], y[i]);
+  y = {y.x * weight.x, y.y * weight.y};
+  if (p.turn.rotates) {
+    y = {y.x + y.y, y.x - y.y};
+#pragma unroll 1
+    for (int32_t d = 1; d < place.channels / 2; d *= 2) {
+      const float mine = lane & d ? -1.0f : 1.0f;
+      const float a = __shfl_xor_sync(kAllLanes, y.x, d), b = __shfl_xor_sync(kAllLanes, y.y, d);
+      y = {fmaf(mine, y.x, a), fmaf(mine, y.y, b)};
     }
   }
-  const int32_t across = 1 << place.across_shift;
-  for (int32_t d = across; d < 32; d *= 2) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) y[i] += __shfl_xor_sync(kAllLanes, y[i], d);
+  if (2 * lane < place.channels) hand_on(to + place.first + 2 * lane, y.x, y.y, turn.mark);
+}
+
+struct ScanShared {
+  float *numbers, *step, *sums;  // x, B, C and gates; delta and decay; [warp][channel]
+};
+
+// `turn`: of the layer. What is left of the history is in `late`.
+template <class Pair>
+__device__ __forceinline__ void run_scan(const TokenProgram& p, const LayerTables& layer, const ScanPlace& place,
+                                         Turn turn, const ScanShared& shared, ConvHistory* late) {
+  const auto t = static_cast<int32_t>(threadIdx.x), lane = t % 32;
+  const uint32_t* from = p.in_results + turn.place * p.in_words + place.source;
+  const uint32_t first = poll_one(from);
+  StatePairs<Pair> state;
+  char* const at = layer.state + place.state;
+  const int64_t step = place.rows * p.scan.row_stride * static_cast<int64_t>(sizeof(Pair));
+  const int32_t passes = place.row < p.scan.states ? (p.scan.states - place.row + place.rows - 1) / place.rows : 0;
+  state.load(at, step, passes);
+  if (place.convolves()) {
+    const ConvColumn w = layer.conv[place.channel];
+    ConvHistory h;
+    char* const history = layer.history + place.history;
+    h.load(p.scan, history);
+    const float now = take_one(from, first, turn.mark);
+    shared.numbers[t] = convolve(p.scan, w, h, now);
+    h.v[0] = h.v[1], h.v[1] = h.v[2], h.v[2] = now;
+    if (place.role == ScanRole::kX) h.store(p.scan, history);
+    *late = h;
+  } else if (place.role == ScanRole::kGate) {
+    const float scale = layer.channels[place.channel].z_scale;
+    shared.numbers[t] = silu(take_one(from, first, turn.mark) * scale);
+  } else if (place.role == ScanRole::kStep) {
+    const ScanHead head = layer.heads[place.head];
+    const float dt = take_one(from, first, turn.mark) * head.dt_scale + head.dt_bias;
+    const float delta = fminf(fmaxf(softplus(dt), p.scan.dt_min), p.scan.dt_max);
+    shared.step[0] = delta, shared.step[1] = expf(delta * head.a);
   }
-  float* sums = shared + kMostScanFloats;  // [warp][channel]
-  if (t % 32 < across) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) sums[t / 32 * 64 + rows.channel + i] = y[i];
-  }
+  const bool ends = t < 32 && 2 * lane < place.channels;
+  ScanChannel channel[2] = {};
+  if (ends) channel[0] = layer.channels[place.first + 2 * lane], channel[1] = layer.channels[place.first + 2 * lane + 1];
   __syncthreads();
-  if (writes) {
-    float sum = skip * x[t];
-#pragma unroll
-    for (int w = 0; w < kTokenWarps; ++w) sum += sums[w * 64 + t];
-    hand_on(s.out + place.first + t, sum * gate, tag);
+
+  const float delta = shared.step[0], decay = shared.step[1];
+  const float2 x = *reinterpret_cast<const float2*>(shared.numbers + place.pair);
+  const float* b = shared.numbers + place.channels + place.row;
+  float2 y = {0, 0};
+  state.step(decay, {delta * x.x, delta * x.y}, b, b + p.scan.states, place.rows, passes, &y);
+#pragma unroll 1
+  for (int32_t d = place.channels / 2; d < 32; d *= 2) {
+    y.x += __shfl_xor_sync(kAllLanes, y.x, d), y.y += __shfl_xor_sync(kAllLanes, y.y, d);
   }
-  rows.store(s, place, state);
+  if (2 * lane < place.channels) *reinterpret_cast<float2*>(shared.sums + t / 32 * place.channels + 2 * lane) = y;
+  __syncthreads();
+  if (t < 32) {
+    float2 sum = {0, 0};
+    if (ends) {
+      const float2 input = *reinterpret_cast<const float2*>(shared.numbers + 2 * lane);
+      const float2 gate = *reinterpret_cast<const float2*>(shared.numbers + place.channels + 2 * p.scan.states + 2 * lane);
+      sum = {channel[0].skip * input.x, channel[1].skip * input.y};
+#pragma unroll
+      for (int w = 0; w < kTokenWarps; ++w) {
+        const float2 of_warp = *reinterpret_cast<const float2*>(shared.sums + w * place.channels + 2 * lane);
+        sum = {sum.x + of_warp.x, sum.y + of_warp.y};
+      }
+      sum = {sum.x * gate.x, sum.y * gate.y};
+    }
+    hand_on_channels(p, place, turn, sum, {channel[0].weight, channel[1].weight});
+  }
+  state.store(at, step, passes);
+}
+
+// The history of a group's B and C, which its first block has kept. All of the phase's numbers have been taken.
+__device__ __forceinline__ void store_late(const TokenProgram& p, const LayerTables& layer, const ScanPlace& place,
+                                           const ConvHistory& late) {
+  if (place.first_of_group && (place.role == ScanRole::kB || place.role == ScanRole::kC))
+    late.store(p.scan, layer.history + place.history);
 }
 
 }  // namespace quamba2::cuda

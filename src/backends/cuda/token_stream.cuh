@@ -11,9 +11,9 @@
 namespace quamba2::cuda {
 
 // What of a linear is a warp's: of the bands of its block [first_band, first_band + bands), counted from the first, tiles
-// [first, last), which are of bands [begin, end).
+// [first, first + count); the first is tile `in_band` of its band, and `tile` of the whole matrix.
 struct WarpTiles {
-  int32_t first_band, bands, first, last, begin, end, in_band, tile;  // tile: the first, of the whole matrix
+  int32_t first_band, bands, first, count, in_band, tile, group_shift;
 
   __device__ __forceinline__ static WarpTiles make(const LinearShape& shape, int32_t warp) {
     const auto bound = [&](uint32_t block) {  // bands are fewer than 2^20, blocks than 2^10
@@ -24,16 +24,15 @@ struct WarpTiles {
     w.bands = bound(blockIdx.x + 1) - w.first_band;
     const int32_t tiles = w.bands * shape.k_tiles;
     w.first = tiles * warp / kTokenWarps;
-    w.last = tiles * (warp + 1) / kTokenWarps;
-    w.begin = w.first / shape.k_tiles;
-    w.end = w.first == w.last ? w.begin : (w.last + shape.k_tiles - 1) / shape.k_tiles;
-    w.in_band = w.first % shape.k_tiles;
+    w.count = tiles * (warp + 1) / kTokenWarps - w.first;
+    w.in_band = shape.k_tiles > 0 ? w.first % shape.k_tiles : 0;
     w.tile = w.first_band * shape.k_tiles + w.first;
+    w.group_shift = shape.group_shift;
     return w;
   }
 };
 // All warps of the block, for each shape.
-using WarpTable = WarpTiles (*)[kTokenWarps];
+using WarpTable = const WarpTiles (*)[kTokenWarps];
 
 // Which stage is next, and the parity of the turn.
 struct StageTurn {
@@ -50,12 +49,7 @@ class TileStream {
   // `stages` and `barriers`: of this warp. All threads of the block.
   __device__ __forceinline__ TileStream(const TokenProgram& p, char* stages, uint64_t* barriers,
                                         const WeightStream* streams, WarpTable table)
-      : stages_(stages),
-        barriers_(barriers),
-        count_(p.stages),
-        next_(streams),
-        end_(streams + p.stream_count),
-        table_(table) {
+      : stages_(stages), barriers_(barriers), count_(p.stages), end_(p.stream_count), streams_(streams), table_(table) {
     if (threadIdx.x % 32 == 0) {
       for (int32_t i = 0; i < count_; ++i) init_barrier(barriers_ + i, 1);
       publish_barriers();
@@ -82,11 +76,10 @@ class TileStream {
     if (threadIdx.x % 32 != 0) return;
     while (left_ == 0) {
       if (next_ == end_) return;
-      const WeightStream s = *next_++;
-      const WarpTiles& tiles = table_[s.shape][threadIdx.x / 32];
-      left_ = tiles.last - tiles.first;
-      tile_ = tiles.tile;
-      codes_ = s.codes, scales_ = s.groups, shift_ = s.group_shift;
+      const WeightStream s = streams_[next_];
+      const WarpTiles& tiles = table_[next_++ % kShapes][threadIdx.x / 32];
+      left_ = tiles.count, tile_ = tiles.tile, shift_ = tiles.group_shift;
+      codes_ = s.codes + static_cast<int64_t>(tile_) * tile_bytes(kKind), scales_ = s.groups;
     }
     const int32_t n = min(left_, kStageTiles), codes = n * tile_bytes(kKind);
     uint64_t* barrier = barriers_ + asked_.stage;
@@ -94,20 +87,20 @@ class TileStream {
     int32_t scales = 0;
     if constexpr (has_groups(kKind)) scales = (((tile_ + n - 1) >> shift_) - (tile_ >> shift_) + 1) * 32;
     arrive_expecting(barrier, static_cast<uint32_t>(codes + scales));
-    copy_bulk(to, codes_ + static_cast<int64_t>(tile_) * tile_bytes(kKind), static_cast<uint32_t>(codes), barrier);
+    copy_bulk(to, codes_, static_cast<uint32_t>(codes), barrier);
     if constexpr (has_groups(kKind)) {
       copy_bulk(to + kStageTiles * tile_bytes(kKind), scales_ + static_cast<int64_t>(tile_ >> shift_) * 8,
                 static_cast<uint32_t>(scales), barrier);
     }
-    tile_ += n, left_ -= n;
+    tile_ += n, left_ -= n, codes_ += codes;
     asked_.advance(count_);
   }
 
   char* stages_;
   uint64_t* barriers_;
-  int32_t count_;
+  int32_t count_, next_ = 0, end_;
   StageTurn asked_, taken_;
-  const WeightStream *next_, *end_;
+  const WeightStream* streams_;
   WarpTable table_;
   int32_t left_ = 0, tile_ = 0, shift_ = 0;  // tile: of the whole matrix
   const char* codes_ = nullptr;
