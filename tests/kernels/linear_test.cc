@@ -243,9 +243,9 @@ TEST(Linear, Fragments) {
                             integer_format(DType::kI8, Grain::kRow, 0, DType::kF32),
                             float_format(DType::kBF16),
                             float_format(DType::kF16)};
-  const Shape shapes[] = {{1, 40, 640},    {7, 17, 200},    {9, 130, 192},    {16, 33, 512}, {24, 130, 2176},
-                          {64, 136, 1600}, {65, 136, 1088}, {130, 150, 1088}, {260, 20, 130},  {64, 136, 1280},
-                          {33, 260, 5120}, {50, 200, 768}};
+  const Shape shapes[] = {{1, 40, 640},    {7, 17, 200},    {9, 130, 192},   {16, 33, 512},
+                          {24, 130, 2176}, {64, 136, 1600}, {65, 136, 1088}, {130, 150, 1088},
+                          {260, 20, 130},  {64, 136, 1280}, {33, 260, 5120}, {50, 200, 768}};
   uint64_t seed = 100;
   for (const Format& weight : weights) {
     for (const Shape& shape : shapes) {

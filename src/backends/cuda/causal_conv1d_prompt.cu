@@ -58,7 +58,7 @@ bool run_conv_prompt(const ConvParameters& p, const ConvConfig& config, const St
   const LaunchShape shape = {dim3(static_cast<unsigned>(config.blocks), static_cast<unsigned>(config.tiles)),
                              dim3(static_cast<unsigned>(config.threads))};
   launch(content.codes_in    ? content.codes_out ? causal_conv1d_prompt<true, true> : causal_conv1d_prompt<true, false>
-         : content.codes_out ? causal_conv1d_prompt<false, true>
+            : content.codes_out ? causal_conv1d_prompt<false, true>
                              : causal_conv1d_prompt<false, false>,
          shape, stream, p);
   return true;

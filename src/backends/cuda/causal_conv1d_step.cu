@@ -55,7 +55,8 @@ template <int kEach>
 void launch_step(const ConvParameters& p, WordContent content, const Stream& stream) {
   const auto blocks = static_cast<unsigned>((p.channels / 4 + kThreads - 1) / kThreads);
   const LaunchShape shape = {dim3(blocks, static_cast<unsigned>((p.segments + kEach - 1) / kEach)), dim3(kThreads)};
-  launch(content.codes_in ? content.codes_out ? causal_conv1d_step<true, true, kEach> : causal_conv1d_step<true, false, kEach>
+  launch(content.codes_in
+             ? content.codes_out ? causal_conv1d_step<true, true, kEach> : causal_conv1d_step<true, false, kEach>
          : content.codes_out ? causal_conv1d_step<false, true, kEach>
                              : causal_conv1d_step<false, false, kEach>,
          shape, stream, p);

@@ -31,7 +31,8 @@ __device__ __forceinline__ void load_taps(const Numbers& weight, int32_t c, floa
       const float4 f = *reinterpret_cast<const float4*>(static_cast<const float*>(weight.data) + (c + j) * kWordTaps);
       w[j][0] = f.x, w[j][1] = f.y, w[j][2] = f.z, w[j][3] = f.w;
     }
-  } else if (weight.dtype == DType::kI8 && weight.stride == kWordTaps && reinterpret_cast<uint64_t>(weight.data) % 4 == 0) {
+  } else if (weight.dtype == DType::kI8 && weight.stride == kWordTaps &&
+             reinterpret_cast<uint64_t>(weight.data) % 4 == 0) {
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       const Vector<4> v =
@@ -66,7 +67,8 @@ struct WordTaps {
 #pragma unroll
     for (int j = 0; j < 4; ++j) bias[j] = from.v[j];
   }
-  __device__ __forceinline__ void convolve(const Vector<4> (&window)[kWordTaps], bool applies_silu, float (&y)[4]) const {
+  __device__ __forceinline__ void convolve(const Vector<4> (&window)[kWordTaps], bool applies_silu,
+                                           float (&y)[4]) const {
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       y[j] = bias[j];

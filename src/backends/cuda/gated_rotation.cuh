@@ -19,6 +19,7 @@ struct GatedRows {
 
 // Whether it has launched; operands must be such that they can be read four at a time (vectors.cuh).
 bool run_gated_rotation(const GatedRows& rows, Rotation rotation, const Stream& stream);
-bool run_gated_rotation_few(const GatedRows& rows, Rotation rotation, const Stream& stream);  // for that, where rows are few
+bool run_gated_rotation_few(const GatedRows& rows, Rotation rotation,
+                            const Stream& stream);  // for that, where rows are few
 
 }  // namespace quamba2::cuda

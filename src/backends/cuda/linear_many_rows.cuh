@@ -202,7 +202,7 @@ __global__ void __launch_bounds__(384, kTokens <= 64 ? 2 : 1) linear_many_rows(c
                                       shared.scales.token + begin, first_token + begin,
                                       min(kProduct, p.tokens - first_token - begin));
     }
-    if constexpr (kSplit) meet_cluster();  // others still read what lies here
+    if constexpr (kSplit) cluster_barrier();  // others still read what lies here
   }
 #else
   __trap();  // run_linear asks for compute capability 9.0

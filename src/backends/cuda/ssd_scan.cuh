@@ -57,7 +57,7 @@ __device__ __forceinline__ float skip_weight(const SsdScan& s, int h, int p) {
 
 // The kernels behind the row of ssd_scan.cu.
 void run_ssd_scan_any(const SsdScan& s, const Stream& stream);
-bool run_ssd_scan_step(const SsdScan& s, const Stream& stream);        // whether it has launched
+bool run_ssd_scan_step(const SsdScan& s, const Stream& stream);         // whether it has launched
 bool run_ssd_scan_step_stream(const SsdScan& s, const Stream& stream);  // the same
 bool has_ssd_scan_chunked(const SsdScan& s);
 int64_t ssd_chunked_scratch(const SsdScan& s, int64_t segments);  // for at most so many segments

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// ssd_scan of one token a segment on sm_90, states of 128 by 64 that are f16, or codes with dynamic scales. A team of a warp, for
-// codes two, takes one head of a segment after the other, with blocks of its rows on their way in and out through a ring in
-// shared memory:
+// ssd_scan of one token a segment on sm_90, states of 128 by 64 that are f16, or codes with dynamic scales. A warp takes one
+// head of a segment after the other, with blocks of its rows on their way in and out through a ring in shared memory:
 //
 //   rows of a head   [block 0][block 1] ...   in: bulk copies, three ahead    at work: one    out: bulk copies, from where they lie
-//   64 channels      two neighbours a lane; of codes one, because their numbers stay in registers until their scale is known
+//   64 channels      two neighbours a lane
 //
 // A lane has all rows of its channels, one after the other, so neither outputs nor scales nor what rounding has left need
-// another lane.
+// another lane, and no warp waits for another one.
 #include "backends/cuda/device/barrier.cuh"
 #include "backends/cuda/ssd_scan.cuh"
 
@@ -15,19 +14,16 @@ namespace quamba2::cuda {
 namespace {
 
 constexpr int kStates = 128, kWidth = 64;
-constexpr int kThreads = 128;
-constexpr int kStages = 4;  // blocks of rows in shared memory, a team
+constexpr int kWarps = 4;       // of a block; they share nothing
+constexpr int kBlocksEach = 4;  // blocks a multiprocessor
+constexpr int kStages = 4;      // blocks of rows in shared memory, a warp
 constexpr int kStageBytes = 2048;
 
 template <DType kType>
-struct Team {
-  static constexpr bool kCodes = kType == DType::kI8;
-  static constexpr int kRows = kStageBytes / kWidth / (kCodes ? 1 : 2);  // of a stage
-  static constexpr int kChannels = kCodes ? 1 : 2, kLanes = kWidth / kChannels;
-  static constexpr int kTeams = kThreads / kLanes;     // of a block; they share nothing
-  static constexpr int kBlocksEach = kCodes ? 7 : 4;   // blocks a multiprocessor
-};
-static_assert(Team<DType::kI8>::kRows == kStateBlock, "a block has one scale a channel");
+constexpr int rows_of_stage() {
+  return kStageBytes / kWidth / (kType == DType::kI8 ? 1 : 2);
+}
+static_assert(rows_of_stage<DType::kI8>() == kStateBlock, "a block has one scale a channel");
 
 template <DType kType>
 struct Stage {
@@ -40,7 +36,7 @@ struct Stage<DType::kI8> {
 };
 
 template <DType kType>
-struct TeamShared {
+struct WarpShared {
   Stage<kType> ring[kStages];
   float b[kStates], c[kStates];
   uint64_t arrived[kStages];
@@ -48,20 +44,10 @@ struct TeamShared {
 
 #if __CUDA_ARCH__ >= 900
 
-template <int kLanes>
-__device__ __forceinline__ void team_barrier() {
-  if constexpr (kLanes == 32)
-    __syncwarp();
-  else
-    asm volatile("bar.sync %0, %1;" ::"r"(static_cast<int>(threadIdx.x) / kLanes + 1), "n"(kLanes) : "memory");
-}
-
-// What a team reads of a head beside its state, before its turn.
-template <int kChannels>
+// What a warp reads of a head beside its state, before its turn.
 struct HeadInputs {
-  static constexpr int kLanes = kWidth / kChannels, kEach = kStates / kLanes;
-  float b[kEach], c[kEach];                    // every kLanes-th
-  float input[kChannels], skipped[kChannels];  // of the lane's channels: delta x and D x
+  float b[kStates / 32], c[kStates / 32];  // every 32nd
+  float input[2], skipped[2];              // of the lane's channels: delta x and D x
   float decay;
 };
 
@@ -92,23 +78,22 @@ struct Way {
   __device__ __forceinline__ Place next(Place p) const { return with_token(further(p)); }
 };
 
-template <ScanInputs kInputs, int kChannels>
-__device__ __forceinline__ HeadInputs<kChannels> inputs_at(const Way& way, Place place) {
-  using Inputs = HeadInputs<kChannels>;
-  Inputs in = {};
+template <ScanInputs kInputs>
+__device__ __forceinline__ HeadInputs inputs_at(const Way& way, Place place) {
+  HeadInputs in = {};
   if (way.ends(place)) return in;
   const SsdScan& s = way.s;
-  const int32_t token = way.segment(place).begin, h = place.head, lane = threadIdx.x % Inputs::kLanes;
+  const int32_t token = way.segment(place).begin, h = place.head, lane = threadIdx.x % 32;
   const int32_t first = h / (s.heads / s.groups) * kStates;
 #pragma unroll
-  for (int i = 0; i < Inputs::kEach; ++i) {
-    in.b[i] = input_number<kInputs>(s.b, token, first + i * Inputs::kLanes + lane);
-    in.c[i] = input_number<kInputs>(s.c, token, first + i * Inputs::kLanes + lane);
+  for (int i = 0; i < kStates / 32; ++i) {
+    in.b[i] = input_number<kInputs>(s.b, token, first + i * 32 + lane);
+    in.c[i] = input_number<kInputs>(s.c, token, first + i * 32 + lane);
   }
   const SsdStep step = ssd_step<kInputs>(s, token, h);
 #pragma unroll
-  for (int i = 0; i < kChannels; ++i) {
-    const int p = kChannels * lane + i;
+  for (int i = 0; i < 2; ++i) {
+    const int p = 2 * lane + i;
     const float x = input_number<kInputs>(s.x, token, h * kWidth + p);
     in.input[i] = step.delta * x, in.skipped[i] = skip_weight(s, h, p) * x;
   }
@@ -116,7 +101,7 @@ __device__ __forceinline__ HeadInputs<kChannels> inputs_at(const Way& way, Place
   return in;
 }
 
-// Where a team's copies in have got to.
+// Where a warp's copies in have got to.
 struct Cursor {
   Place place;
   int32_t block;
@@ -124,7 +109,7 @@ struct Cursor {
 
 // One lane: asks for the next block of rows.
 template <DType kType>
-__device__ __forceinline__ void fetch_block(const Way& way, Cursor& at, TeamShared<kType>& shared, int stage) {
+__device__ __forceinline__ void fetch_block(const Way& way, Cursor& at, WarpShared<kType>& shared, int stage) {
   if (way.ends(at.place)) return;
   const HeadState from(way.s.state, way.segment(at.place).slot, at.place.head);
   uint64_t* arrived = shared.arrived + stage;
@@ -133,7 +118,7 @@ __device__ __forceinline__ void fetch_block(const Way& way, Cursor& at, TeamShar
   copy_bulk(shared.ring[stage].numbers, from.data + at.block * kStageBytes, kStageBytes, arrived);
   if constexpr (kType == DType::kI8)
     copy_bulk(shared.ring[stage].scales, from.scales + at.block * kWidth, kScaleBytes, arrived);
-  if (++at.block == kStates / Team<kType>::kRows) at = {way.next(at.place), 0};
+  if (++at.block == kStates / rows_of_stage<kType>()) at = {way.next(at.place), 0};
 }
 
 template <DType kType>
@@ -144,123 +129,120 @@ __device__ __forceinline__ void send_block(const HeadState& to, int block, const
   commit_bulk();
 }
 
-// The carry of what rounding has left of a channel, from one block of rows to the next; in steps, less a half.
+// The carry of what rounding has left, of a lane's two channels from one block of rows to the next; in steps, less a half.
 struct Left {
-  float scale = 0, steps = -0.5f;
+  float scale[2] = {0, 0}, steps[2] = {-0.5f, -0.5f};
 };
 
 // Numbers to their codes, in place. A step is rounded up, behind half a step that is taken away at the beginning: halves go
 // down, so that no code is 128.
-__device__ __forceinline__ void encode_rows(float (&v)[kStateBlock], Left& left, Stage<DType::kI8>& stage, int channel) {
+__device__ __forceinline__ void encode_rows(float (&v)[kStateBlock][2], Left& left, Stage<DType::kI8>& stage) {
   constexpr float kWhole = 0x1.8p+23f;  // in sums with this, the lowest byte is a code
-  float largest = 0, up = 1;
+  const int lane = threadIdx.x % 32;
+  float inverse[2];
 #pragma unroll
-  for (int r = 0; r < kStateBlock; ++r) largest = fmaxf(largest, fabsf(v[r]));
-  const float scale = largest * (1.0f / 127);
-  if (largest < 0x1p-50f) {  // its inverse might be infinite
-    up = 0x1p+64f, largest *= up;
+  for (int i = 0; i < 2; ++i) {
+    float largest = 0, up = 1;
 #pragma unroll
-    for (int r = 0; r < kStateBlock; ++r) v[r] *= up;
+    for (int r = 0; r < kStateBlock; ++r) largest = fmaxf(largest, fabsf(v[r][i]));
+    const float scale = largest * (1.0f / 127);
+    if (largest < 0x1p-50f) {  // its inverse might be infinite
+      up = 0x1p+64f, largest *= up;
+#pragma unroll
+      for (int r = 0; r < kStateBlock; ++r) v[r][i] *= up;
+    }
+    inverse[i] = largest > 0 ? __fdiv_rd(127.0f, largest) : 0.0f;  // down: no number has more than 127 steps
+    const float ratio = fminf(left.scale[i] * up * inverse[i], 0x1p+100f);
+    left.steps[i] = fminf(fmaxf((left.steps[i] + 0.5f) * ratio, -0.5f), 0.5f) - 0.5f;
+    left.scale[i] = scale;
   }
-  const float inverse = largest > 0 ? __fdiv_rd(127.0f, largest) : 0.0f;  // down: no number has more than 127 steps
-  const float ratio = fminf(left.scale * up * inverse, 0x1p+100f);
-  left.steps = fminf(fmaxf((left.steps + 0.5f) * ratio, -0.5f), 0.5f) - 0.5f;
-  left.scale = scale;
-  stage.scales[channel] = scale;
+  *reinterpret_cast<float2*>(stage.scales + 2 * lane) = make_float2(left.scale[0], left.scale[1]);
 #pragma unroll
   for (int r = 0; r < kStateBlock; ++r) {
-    const float goal = fmaf(v[r], inverse, left.steps), whole = __fadd_ru(goal, kWhole);
-    left.steps = goal - (whole - kWhole);
-    stage.numbers[r * kWidth + channel] = static_cast<char>(__float_as_uint(whole));
+    uint32_t code[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const float goal = fmaf(v[r][i], inverse[i], left.steps[i]), whole = __fadd_ru(goal, kWhole);
+      left.steps[i] = goal - (whole - kWhole);
+      code[i] = __float_as_uint(whole);
+    }
+    *reinterpret_cast<uint16_t*>(stage.numbers + r * kWidth + 2 * lane) =
+        static_cast<uint16_t>(__byte_perm(code[0], code[1], 0x0040));
   }
 }
 
-// A block of rows after this token, where it lies; returns what it gives to the lane's output. b, c [kStateBlock].
-__device__ __forceinline__ void advance(Stage<DType::kI8>& stage, const float* b, const float* c, const HeadInputs<1>& in,
-                                        int lane, Left& left, float (&y)[1]) {
-  const float decay = in.decay * stage.scales[lane];
-  float sum[2] = {}, v[kStateBlock];
+// A block of rows after this token, where it lies; what it gives to the outputs of the lane's channels is added to y.
+template <DType kType>
+__device__ __forceinline__ void advance(Stage<kType>& stage, const float* b, const float* c, const HeadInputs& in,
+                                        Left& left, float (&y)[2]) {
+  constexpr int kRows = rows_of_stage<kType>();
+  const int lane = threadIdx.x % 32;
+  float decay[2] = {in.decay, in.decay}, sum[2][2] = {}, v[kRows][2];
+  if constexpr (kType == DType::kI8) {
+    const float2 scale = *reinterpret_cast<const float2*>(stage.scales + 2 * lane);
+    decay[0] *= scale.x, decay[1] *= scale.y;
+  }
 #pragma unroll
-  for (int r = 0; r < kStateBlock; r += 4) {
+  for (int r = 0; r < kRows; r += 4) {
     const float4 b4 = *reinterpret_cast<const float4*>(b + r), c4 = *reinterpret_cast<const float4*>(c + r);
     const float bs[4] = {b4.x, b4.y, b4.z, b4.w}, cs[4] = {c4.x, c4.y, c4.z, c4.w};
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
-      const auto old = static_cast<float>(static_cast<signed char>(stage.numbers[(r + k) * kWidth + lane]));
-      v[r + k] = fmaf(decay, old, bs[k] * in.input[0]);
-      sum[k % 2] = fmaf(cs[k], v[r + k], sum[k % 2]);
+      char* at = stage.numbers + ((r + k) * kWidth + 2 * lane) * (kType == DType::kI8 ? 1 : 2);
+      float old[2];
+      if constexpr (kType == DType::kI8) {
+        const char2 codes = *reinterpret_cast<const char2*>(at);
+        old[0] = codes.x, old[1] = codes.y;
+      } else {
+        const float2 both = __half22float2(*reinterpret_cast<const __half2*>(at));
+        old[0] = both.x, old[1] = both.y;
+      }
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        v[r + k][i] = fmaf(decay[i], old[i], bs[k] * in.input[i]);
+        sum[i][k % 2] = fmaf(cs[k], v[r + k][i], sum[i][k % 2]);
+      }
+      if constexpr (kType == DType::kF16) *reinterpret_cast<__half2*>(at) = __floats2half2_rn(v[r + k][0], v[r + k][1]);
     }
   }
-  encode_rows(v, left, stage, lane);
-  y[0] += sum[0] + sum[1];
-}
-__device__ __forceinline__ void advance(Stage<DType::kF16>& stage, const float* b, const float* c,
-                                        const HeadInputs<2>& in, int lane, Left&, float (&y)[2]) {
-  float sum[2][2] = {};
-#pragma unroll
-  for (int r = 0; r < Team<DType::kF16>::kRows; r += 4) {
-    const float4 b4 = *reinterpret_cast<const float4*>(b + r), c4 = *reinterpret_cast<const float4*>(c + r);
-    const float bs[4] = {b4.x, b4.y, b4.z, b4.w}, cs[4] = {c4.x, c4.y, c4.z, c4.w};
-#pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      __half2* at = reinterpret_cast<__half2*>(stage.numbers) + (r + k) * (kWidth / 2) + lane;
-      const float2 old = __half22float2(*at);
-      const float v[2] = {fmaf(in.decay, old.x, bs[k] * in.input[0]), fmaf(in.decay, old.y, bs[k] * in.input[1])};
-#pragma unroll
-      for (int i = 0; i < 2; ++i) sum[i][k % 2] = fmaf(cs[k], v[i], sum[i][k % 2]);
-      *at = __floats2half2_rn(v[0], v[1]);
-    }
-  }
+  if constexpr (kType == DType::kI8) encode_rows(v, left, stage);
 #pragma unroll
   for (int i = 0; i < 2; ++i) y[i] += sum[i][0] + sum[i][1];
 }
 
-template <int kChannels>
-__device__ __forceinline__ void store_outputs(const Numbers& out, int64_t token, int64_t column,
-                                              const float (&y)[kChannels]) {
-  if (kChannels == 2 && out.dtype == DType::kF32 && out.stride % 2 == 0 && reinterpret_cast<int64_t>(out.data) % 8 == 0) {
-    *reinterpret_cast<float2*>(static_cast<float*>(out.data) + token * out.stride + column) =
-        make_float2(y[0], y[kChannels - 1]);
-  } else {
-#pragma unroll
-    for (int i = 0; i < kChannels; ++i) store_number(out, token, column + i, y[i]);
-  }
-}
-
 template <DType kType, ScanInputs kInputs>
-__device__ __forceinline__ void scan_heads(const SsdScan& s, TeamShared<kType>& shared, const Way& way, Place place) {
-  using T = Team<kType>;
-  using Inputs = HeadInputs<T::kChannels>;
-  const int lane = threadIdx.x % T::kLanes;
+__device__ __forceinline__ void scan_heads(const SsdScan& s, WarpShared<kType>& shared, int32_t warp, int32_t warps) {
+  constexpr int kRows = rows_of_stage<kType>();
+  const int lane = threadIdx.x % 32;
+  const bool out_in_twos =
+      s.out.dtype == DType::kF32 && s.out.stride % 2 == 0 && reinterpret_cast<int64_t>(s.out.data) % 8 == 0;
+  const Way way(s, warps);
+  Place place = way.with_token({warp / s.heads, warp % s.heads});
   Cursor cursor = {place, 0};
   if (lane == 0) {
     for (int i = 0; i < kStages - 1; ++i) fetch_block(way, cursor, shared, i);
   }
-  Inputs next = inputs_at<kInputs, T::kChannels>(way, place);
+  HeadInputs next = inputs_at<kInputs>(way, place);
   int stage = 0;
   uint32_t parity = 0;
   while (!way.ends(place)) {
-    const Inputs in = next;
+    const HeadInputs in = next;
     const Segment segment = way.segment(place);
     const int32_t h = place.head;
     const HeadState state(s.state, segment.slot, h);
 #pragma unroll
-    for (int i = 0; i < Inputs::kEach; ++i) {
-      shared.b[i * T::kLanes + lane] = in.b[i], shared.c[i * T::kLanes + lane] = in.c[i];
-    }
-    team_barrier<T::kLanes>();
+    for (int i = 0; i < kStates / 32; ++i) shared.b[i * 32 + lane] = in.b[i], shared.c[i * 32 + lane] = in.c[i];
+    __syncwarp();
     place = way.next(place);
-    next = inputs_at<kInputs, T::kChannels>(way, place);
+    next = inputs_at<kInputs>(way, place);
     Left left;
-    float y[T::kChannels];
-#pragma unroll
-    for (int i = 0; i < T::kChannels; ++i) y[i] = in.skipped[i];
+    float y[2] = {in.skipped[0], in.skipped[1]};
 #pragma unroll 1
-    for (int block = 0; block < kStates / T::kRows; ++block) {
+    for (int block = 0; block < kStates / kRows; ++block) {
       wait_barrier(shared.arrived + stage, parity);
-      advance(shared.ring[stage], shared.b + block * T::kRows, shared.c + block * T::kRows, in, lane, left, y);
+      advance<kType>(shared.ring[stage], shared.b + block * kRows, shared.c + block * kRows, in, left, y);
       show_to_copies();
-      team_barrier<T::kLanes>();
+      __syncwarp();
       if (lane == 0) {
         send_block(state, block, shared.ring[stage]);
         wait_bulk_read_but_one();  // the block before has left its stage
@@ -268,7 +250,13 @@ __device__ __forceinline__ void scan_heads(const SsdScan& s, TeamShared<kType>& 
       }
       if (++stage == kStages) stage = 0, parity ^= 1;
     }
-    store_outputs(s.out, segment.begin, static_cast<int64_t>(h) * kWidth + T::kChannels * lane, y);
+    const int64_t column = static_cast<int64_t>(h) * kWidth + 2 * lane;
+    if (out_in_twos) {
+      *reinterpret_cast<float2*>(static_cast<float*>(s.out.data) + static_cast<int64_t>(segment.begin) * s.out.stride +
+                                 column) = make_float2(y[0], y[1]);
+    } else {
+      store_number(s.out, segment.begin, column, y[0]), store_number(s.out, segment.begin, column + 1, y[1]);
+    }
   }
   if (lane == 0) wait_bulk();
 }
@@ -276,29 +264,20 @@ __device__ __forceinline__ void scan_heads(const SsdScan& s, TeamShared<kType>& 
 #endif
 
 template <DType kType, ScanInputs kInputs>
-__global__ void __launch_bounds__(kThreads, Team<kType>::kBlocksEach)
-    ssd_scan_step_stream(const __grid_constant__ SsdScan s) {
+__global__ void __launch_bounds__(kWarps * 32, kBlocksEach) ssd_scan_step_stream(const __grid_constant__ SsdScan s) {
 #if __CUDA_ARCH__ >= 900
-  using T = Team<kType>;
-  __shared__ TeamShared<kType> all[T::kTeams];
-  const int team = static_cast<int>(threadIdx.x) / T::kLanes;
-  TeamShared<kType>& shared = all[team];
-  const bool first = threadIdx.x % T::kLanes == 0;
-  if (first) {
+  __shared__ WarpShared<kType> all[kWarps];
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  WarpShared<kType>& shared = all[warp];
+  if (threadIdx.x % 32 == 0) {
     for (uint64_t& barrier : shared.arrived) init_barrier(&barrier, 1);
     publish_barriers();
   }
-  team_barrier<T::kLanes>();
+  __syncwarp();
   let_next_start();
-  const Way way(s, static_cast<int32_t>(gridDim.x) * T::kTeams);
-  const int32_t number = static_cast<int32_t>(blockIdx.x) * T::kTeams + team;
-  const Place place = way.with_token({number / s.heads, number % s.heads});
-  if (first && !way.ends(place)) {  // nothing of it is kept here, so it may still be written
-    const HeadState state(s.state, way.segment(place).slot, place.head);
-    prefetch_bulk(state.data, kStageBytes * (kStates / T::kRows));
-  }
   wait_for_previous();
-  scan_heads<kType, kInputs>(s, shared, way, place);
+  scan_heads<kType, kInputs>(s, shared, static_cast<int32_t>(blockIdx.x) * kWarps + warp,
+                             static_cast<int32_t>(gridDim.x) * kWarps);
 #else
   __trap();  // run_ssd_scan_step_stream asks for compute capability 9.0
 #endif
@@ -306,10 +285,8 @@ __global__ void __launch_bounds__(kThreads, Team<kType>::kBlocksEach)
 
 template <DType kType>
 void launch_stream(const SsdScan& s, const Stream& stream) {
-  using T = Team<kType>;
-  const int32_t blocks = (s.heads * s.segment_count + T::kTeams - 1) / T::kTeams;
-  const int32_t at_once = multiprocessors() * T::kBlocksEach;
-  const LaunchShape shape = {dim3(static_cast<unsigned>(blocks < at_once ? blocks : at_once)), dim3(kThreads)};
+  const int32_t blocks = (s.heads * s.segment_count + kWarps - 1) / kWarps, at_once = multiprocessors() * kBlocksEach;
+  const LaunchShape shape = {dim3(static_cast<unsigned>(blocks < at_once ? blocks : at_once)), dim3(kWarps * 32)};
   switch (inputs_of(s.x, s.dt, s.b, s.c)) {
     case ScanInputs::kCodes: return launch(ssd_scan_step_stream<kType, ScanInputs::kCodes>, shape, stream, s);
     case ScanInputs::kFloats: return launch(ssd_scan_step_stream<kType, ScanInputs::kFloats>, shape, stream, s);

@@ -43,10 +43,6 @@ __device__ __forceinline__ void copy_bulk(void* shared, const void* from, uint32
                "l"(from), "r"(bytes), "r"(shared_address(barrier))
                : "memory");
 }
-// Asks for memory to come to the cache of the device.
-__device__ __forceinline__ void prefetch_bulk(const void* from, uint32_t bytes) {
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
-}
 
 // The way back. Copies since the last commit are a group; what threads wrote to shared memory must be shown to copies first.
 __device__ __forceinline__ void copy_bulk_back(void* to, const void* shared, uint32_t bytes) {
@@ -67,10 +63,6 @@ __device__ __forceinline__ void wait_bulk() { asm volatile("cp.async.bulk.wait_g
 // All threads of a cluster that have not ended: what they wrote to shared memory before is seen after.
 __device__ __forceinline__ void cluster_barrier() {
   asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
-}
-// The same where nothing was written that others read: only that all have come so far.
-__device__ __forceinline__ void meet_cluster() {
-  asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait;" ::: "memory");
 }
 // Four words at the same place in the shared memory of block `rank` of the cluster.
 __device__ __forceinline__ int4 cluster_load(const void* shared, int rank) {
