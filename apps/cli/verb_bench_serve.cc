@@ -73,7 +73,8 @@ ServiceOptions service_options(const Session& s, const std::vector<BenchServeArg
   for (const BenchServeArgs& load : loads) {
     const int beside = load.beside_rate > 0 ? kSlotsBeside : 0;
     if (args.slots == 0) o.slots = std::max(o.slots, load.at_a_time() + beside);
-    o.max_waiting = std::max(o.max_waiting, static_cast<int>(std::min<int64_t>(load.requests, 1 << 20)) + kWaitingBeside);
+    o.max_waiting =
+        std::max(o.max_waiting, static_cast<int>(std::min<int64_t>(load.requests, 1 << 20)) + kWaitingBeside);
   }
   return o;
 }
@@ -247,7 +248,10 @@ std::string outcome_json(const BenchServeArgs& args, const Outcome& o) {
   Json json;
   json.open_object().field("version", QUAMBA2_VERSION).field("server", o.server).field("model", o.model);
   json.field("requests", args.requests).field("concurrency", args.at_a_time()).field("rate", args.rate);
-  json.field("beside_rate", args.beside_rate).field("input_len", args.input).field("output_len", args.output).field("seed", args.seed);
+  json.field("beside_rate", args.beside_rate)
+      .field("input_len", args.input)
+      .field("output_len", args.output)
+      .field("seed", args.seed);
   json.field("successful", static_cast<int64_t>(r.good)).field("failed", static_cast<int64_t>(r.failed));
   json.key("failures").open_object();
   for (const auto& [why, count] : r.failures) json.field(why, static_cast<int64_t>(count));
@@ -281,10 +285,9 @@ std::string outcome_text(const BenchServeArgs& args, const Outcome& o) {
   std::string out = load::report_text(r, args.at_a_time(), args.rate);
   if (o.offline.empty()) return out;
   const double offline = o.offline_median();
-  out += fmt::format("{} sequences decoded offline: {:.2f} tok/s; the server reaches {:.1f} %", args.at_a_time(), offline,
-                     100 * r.output_rate() / offline);
-  if (r.window.seconds > 0)
-    out += fmt::format(", {:.1f} % while all streams grow", 100 * r.window_rate() / offline);
+  out += fmt::format("{} sequences decoded offline: {:.2f} tok/s; the server reaches {:.1f} %", args.at_a_time(),
+                     offline, 100 * r.output_rate() / offline);
+  if (r.window.seconds > 0) out += fmt::format(", {:.1f} % while all streams grow", 100 * r.window_rate() / offline);
   return out + "\n";
 }
 
@@ -356,7 +359,8 @@ void add_bench_serve_verb(Program* program, CLI::App* bench) {
   own(at_least(verb->add_option("--chunk", args->chunk, "tokens of a prompt read at a time (default 256)"), 1));
   own(verb->add_option("--random", args->random.shape, "instead of MODEL: random weights in a shape, as mamba2-2.7b")
           ->option_text("SHAPE"));
-  own(verb->add_option("--recipe", args->quantize.recipe, "of the random model (default: BF16)")->option_text("RECIPE"));
+  own(verb->add_option("--recipe", args->quantize.recipe, "of the random model (default: BF16)")
+          ->option_text("RECIPE"));
   own(repeated(verb->add_option("--without", args->quantize.without,
                                 "leave an ingredient of the recipe out, as f16-state (again for more)")
                    ->option_text("NAME")));

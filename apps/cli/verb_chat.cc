@@ -164,7 +164,8 @@ void add_chat_verb(Program* program) {
                             kDevice | kThreads | kTokenizer);
   verb->add_option("MODEL", args->model, "model directory, weights file in one, or org/name")->required();
   verb->add_option("--system", args->system, "system message")->option_text("TEXT");
-  verb->add_option("--template,--chat-template", args->chat_template, "template file, chatml or plain (default: the model's own)")
+  verb->add_option("--template,--chat-template", args->chat_template,
+                   "template file, chatml or plain (default: the model's own)")
       ->option_text("FILE");
   verb->add_option("--load-state", args->load_state, "go on with a conversation that /save kept")->option_text("FILE");
   at_least(verb->add_option("-n,--max-tokens", args->sampling.max_tokens, "tokens of an answer at most (default 512)"),

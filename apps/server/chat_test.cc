@@ -65,11 +65,11 @@ TEST(Chat, AnInstructModelBringsItsTemplate) {
   std::string folder = (std::filesystem::temp_directory_path() / "quamba2-chat-XXXXXX").string();
   ASSERT_NE(mkdtemp(folder.data()), nullptr);
   std::filesystem::copy(demo_model(), folder, std::filesystem::copy_options::recursive);
-  const json config = {
-      {"eos_token", "<|endoftext|>"},
-      {"chat_template",
-       "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
-       "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"}};
+  const json config = {{"eos_token", "<|endoftext|>"},
+                       {"chat_template",
+                        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "
+                        "'<|im_end|>' + '\n'}}"
+                        "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"}};
   std::ofstream(folder + "/tokenizer_config.json") << config;
   {
     const TestServer server({}, {.slots = 4, .chunk = 32}, folder);

@@ -37,7 +37,7 @@ class Device {
   // Places in the order of the calls.
   virtual void* make_mark() = 0;
   virtual void release_mark(void* mark) noexcept = 0;
-  virtual void set_mark(void* mark) = 0;       // behind all calls so far
+  virtual void set_mark(void* mark) = 0;        // behind all calls so far
   virtual void set_mark_aside(void* mark) = 0;  // behind all copies aside so far
   virtual void wait_for_mark(void* mark) = 0;   // where it was set last
   virtual void wait_later(void* mark) = 0;      // the calls that follow do, not the caller

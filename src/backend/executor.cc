@@ -79,7 +79,8 @@ void Executor::set_rows(RowKind rows, int32_t count, std::span<const Segment> se
     if (plan_->device) put(&plan_->segments, segments.data(), segments.size_bytes(), &held_segments_);
     const auto* data = plan_->device ? static_cast<const Segment*>(plan_->segments.data()) : segments_.data();
     const auto segment_count = static_cast<int32_t>(segments_.size());
-    const auto first_longer = std::find_if(segments.begin(), segments.end(), [](const Segment& s) { return s.length > 1; });
+    const auto first_longer =
+        std::find_if(segments.begin(), segments.end(), [](const Segment& s) { return s.length > 1; });
     const auto singles = static_cast<int32_t>(first_longer - segments.begin());
     const bool same_tokens = tokens_set_ == count;
     const bool same_segments = segments_set_ == segment_count && singles_set_ == singles;

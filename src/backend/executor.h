@@ -139,8 +139,8 @@ class Executor {
   // Of calls that choose: two of which are on their way, and one that is looked at.
   Told told_[kMostAhead + 1];
   int64_t asked_ = 0, taken_ = 0;
-  int32_t chosen_rows_ = 0;          // of the last choice
-  bool ids_are_the_chosen_ = false;  // what the device has as ids is what it chose last
+  int32_t chosen_rows_ = 0;                  // of the last choice
+  bool ids_are_the_chosen_ = false;          // what the device has as ids is what it chose last
   std::shared_ptr<HostStates> host_states_;  // of a device, from the first kept state on
   Tap tap_;
   Watch watch_;

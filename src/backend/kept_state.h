@@ -56,7 +56,8 @@ class HostStates {
 class KeptState {
  public:
   explicit KeptState(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
-  KeptState(std::shared_ptr<HostStates> from, HostStates::Block block) : from_(std::move(from)), block_(std::move(block)) {}
+  KeptState(std::shared_ptr<HostStates> from, HostStates::Block block)
+      : from_(std::move(from)), block_(std::move(block)) {}
   ~KeptState() {
     if (from_) from_->take_back(std::move(block_));
   }

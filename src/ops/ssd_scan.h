@@ -23,7 +23,7 @@ struct SsdScanArgs {
   const Segment* segments = nullptr;
   int32_t segment_count = 0;
   int32_t single_segments = 0;  // the first ones, known to have one token each: others may follow
-  int32_t state_every = 0;  // tokens between two roundings of the state inside a segment; 0: none
+  int32_t state_every = 0;      // tokens between two roundings of the state inside a segment; 0: none
   Operand out;
   const void* prepared = nullptr;
 };

@@ -85,7 +85,8 @@ class Scheduler {
   GeneratorModel model_;
   SchedulerOptions options_;
   PrefixCache cache_;
-  const bool keeps_all_;  // states of all cuts; else only of a prompt's last two: where the cache holds few, others would go at once
+  const bool
+      keeps_all_;  // states of all cuts; else only of a prompt's last two: where the cache holds few, others would go at once
   FairQueue<std::unique_ptr<Sequence>> queue_;
   std::vector<std::unique_ptr<Sequence>> active_;
   std::vector<int32_t> free_slots_;

@@ -11,7 +11,8 @@ namespace quamba2::python {
 namespace {
 
 constexpr const char* kWanted =
-    "token ids must be a list of ints or a one-dimensional array of int32 or int64 in CPU memory, or a tensor of them on a GPU";
+    "token ids must be a list of ints or a one-dimensional array of int32 or int64 in CPU memory, or a tensor of them "
+    "on a GPU";
 
 }  // namespace
 

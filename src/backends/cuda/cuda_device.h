@@ -56,7 +56,8 @@ class CudaDevice : public Device {
   std::string where_;  // "cuda:0"
   DeviceSpec spec_;
   void* stream_ = nullptr;
-  void *side_ = nullptr, *fork_ = nullptr;  // the stream of copies aside, and where it begins each; made for the first one
+  void *side_ = nullptr,
+       *fork_ = nullptr;    // the stream of copies aside, and where it begins each; made for the first one
   char* pinned_ = nullptr;  // kPinned bytes for copies there, as many for copies back
   size_t pinned_used_ = 0;  // by uploads that may not have happened yet
 };

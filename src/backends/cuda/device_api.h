@@ -48,7 +48,7 @@ class DeviceApi {
   virtual Status record_event(void* event, void* stream) = 0;
   virtual Status wait_for_event(void* event) = 0;
   virtual Status stream_waits(void* stream, void* event) = 0;  // what follows in the stream does
-  virtual Status last_launch() = 0;  // of the calling thread; forgets it
+  virtual Status last_launch() = 0;                            // of the calling thread; forgets it
   virtual Status begin_recording(void* stream) = 0;
   virtual Status end_recording(void* stream, void** recording) = 0;
   virtual Status replay(void* recording, void* stream) = 0;
